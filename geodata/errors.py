@@ -1,0 +1,48 @@
+"""What a user's mistake looks like: every fault names its place and its mend, and all are told at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with an input, in the five parts that a user needs to mend it."""
+
+    source: str
+    """The file, or what was typed."""
+    place: str
+    """Where in it: a layer, a row, a key."""
+    found: str
+    expected: str
+    mend: str
+
+    def __str__(self) -> str:
+        where = f"{self.source}: {self.place}" if self.place else self.source
+        return f"{where}: found {self.found}; expected {self.expected}. {self.mend}"
+
+
+class InputError(ValueError):
+    """An input cannot be used; `faults` holds every reason that was found."""
+
+    def __init__(self, *faults: Fault) -> None:
+        if not faults:
+            raise TypeError("an InputError tells at least one fault")
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+class Faults:
+    """Gathers faults so that one run over an input tells all of them."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._faults: list[Fault] = []
+
+    def add(self, place: str, found: str, expected: str, mend: str) -> None:
+        self._faults.append(Fault(self.source, place, found, expected, mend))
+
+    def raise_any(self) -> None:
+        """Raise one InputError for all that was gathered, or do nothing."""
+        if self._faults:
+            raise InputError(*self._faults)

@@ -1,0 +1,131 @@
+"""The managed grid: cells, the areas they belong to, and the pieces of street that lie in each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from geodata.network import Floats, Ints, RoadNetwork
+
+CELL_COLUMNS = ("code", "parent", "name", "name_en", "residents", "geometry")
+AREA_COLUMNS = ("code", "parent", "level", "name", "name_en")
+
+
+class Level(StrEnum):
+    """The usual levels above the cell (城市, 区县, 街道/镇, 社区/村)."""
+
+    CITY = "city"
+    DISTRICT = "district"
+    SUBDISTRICT = "subdistrict"
+    COMMUNITY = "community"
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Cells (网格) in a projected CRS and the hierarchy of areas above them.
+
+    `cells`: one row a cell, columns `CELL_COLUMNS`; `code` and `parent` are text, `residents` a count, `geometry` a
+    polygon or multipolygon. `areas`: one row an area, columns `AREA_COLUMNS`; `parent` is the code of another area or
+    empty. A cell's `parent` is an area's code, or empty.
+    """
+
+    cells: gpd.GeoDataFrame
+    areas: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @cached_property
+    def codes(self) -> NDArray[np.object_]:
+        return self.cells["code"].to_numpy(object)
+
+    @cached_property
+    def polygons(self) -> NDArray[np.object_]:
+        return np.asarray(self.cells.geometry.array, object)
+
+    @cached_property
+    def tree(self) -> shapely.STRtree:
+        return shapely.STRtree(self.polygons)
+
+    def locate(self, xy_m: Floats) -> Ints:
+        """The one cell that each of (n, 2) points belongs to, -1 outside. Of two cells that share a border, the
+        one that comes first has the points on it."""
+        points = shapely.points(np.asarray(xy_m, float).reshape(-1, 2))
+        point, cell = self.tree.query(points, predicate="intersects")
+        found = np.full(len(points), len(self), np.int32)
+        np.minimum.at(found, point, cell.astype(np.int32))
+        found[found == len(self)] = -1
+        return found
+
+    def ancestor(self, level: Level) -> pd.Series:
+        """Name of the area of a level that each cell lies in, "" where there is none."""
+        parent = dict(zip(self.areas["code"], self.areas["parent"], strict=True))
+        named = self.areas.loc[self.areas["level"] == level]
+        name = dict(zip(named["code"], named["name"], strict=True))
+
+        def climb(code: str) -> str:
+            while code and code not in name:
+                code = parent.get(code, "")
+            return name.get(code, "")
+
+        above = {code: climb(code) for code in self.cells["parent"].unique()}
+        return self.cells["parent"].map(above)
+
+    def outlines(self, level: Level) -> gpd.GeoDataFrame:
+        """The areas of a level as polygons, dissolved from their cells; columns `name`, `geometry`."""
+        named = self.cells[["geometry"]].assign(name=self.ancestor(level))
+        return named[named["name"] != ""].dissolve("name").reset_index()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoadPieces:
+    """Which stretch of which street lies in which cell; a street that crosses a border has a piece on each side."""
+
+    street: Ints
+    cell: Ints
+    from_m: Floats
+    """Along the street's line."""
+    to_m: Floats
+
+    def length_by_cell(self, n_cells: int) -> Floats:
+        """(n_cells,) metres of road in each cell."""
+        return np.bincount(self.cell, self.to_m - self.from_m, minlength=n_cells)
+
+
+def cut_streets(network: RoadNetwork, grid: Grid) -> RoadPieces:
+    """Cut every street at the borders of the cells. What lies outside all cells has no piece; what runs along a
+    shared border belongs to the first of the two cells."""
+    line, cell = grid.tree.query(network.lines, predicate="intersects")
+    inside = shapely.covers(grid.polygons[cell], network.lines[line])
+    order = np.lexsort((cell, line))
+    line, cell, inside = line[order], cell[order], inside[order]
+    shape_m = shapely.length(network.lines)
+    # a street wholly in one cell has one piece, the first cell's where it runs along a border
+    whole_line, first = np.unique(line[inside], return_index=True)
+    whole_cell = cell[inside][first]
+    parts = ~np.isin(line, whole_line)
+    cut = shapely.intersection(network.lines[line[parts]], grid.polygons[cell[parts]])
+    piece, pair = shapely.get_parts(cut, return_index=True)
+    linear = (shapely.get_type_id(piece) == 1) & (shapely.length(piece) > 0)
+    piece, pair = piece[linear], pair[linear]
+    part_line, part_cell = line[parts][pair], cell[parts][pair]
+    ends = [shapely.line_locate_point(network.lines[part_line], shapely.get_point(piece, i)) for i in (0, -1)]
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    # the ends of a closed street are one point; its piece is then as long as it is
+    high = np.where(high - low < 1e-9, low + shapely.length(piece), high)
+    scale = network.street_length_m / shape_m
+    street = np.r_[whole_line, part_line].astype(np.int32)
+    from_m = np.r_[np.zeros(len(whole_line)), low] * scale[street]
+    to_m = np.r_[shape_m[whole_line], high] * scale[street]
+    cells = np.r_[whole_cell, part_cell].astype(np.int32)
+    order = np.lexsort((from_m, cells, street))
+    return RoadPieces(
+        street[order], cells[order], from_m[order], np.minimum(to_m, network.street_length_m[street])[order]
+    )
