@@ -86,10 +86,7 @@ class City:
         scalars: dict[str, Any] = manifest["network"]
         scalars["names"] = tuple(scalars["names"])
         network = RoadNetwork(**{f.name: array.get(f.name, scalars.get(f.name)) for f in fields(RoadNetwork)})
-        table = {
-            name: gpd.read_parquet(folder / f"{name}.parquet")
-            for name in ("cells", "sites", "posts", "backdrop")
-        }
+        table = {name: gpd.read_parquet(folder / f"{name}.parquet") for name in ("cells", "sites", "posts", "backdrop")}
         return cls(
             name=manifest["name"],
             name_en=manifest["name_en"],
@@ -105,15 +102,11 @@ class City:
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     def refuse(place: str, found: str, expected: str) -> InputError:
-        return InputError(
-            Fault(str(folder), place, found, expected, "Build the city again with `patrol city build`.")
-        )
+        return InputError(Fault(str(folder), place, found, expected, "Build the city again with `patrol city build`."))
 
     path = folder / "manifest.json"
     if not path.is_file():
-        raise refuse(
-            "", "no manifest.json" if folder.is_dir() else "no such folder", "the folder of a saved city"
-        )
+        raise refuse("", "no manifest.json" if folder.is_dir() else "no such folder", "the folder of a saved city")
     try:
         manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except ValueError as error:

@@ -209,9 +209,7 @@ def build_network(streets: Streets) -> tuple[RoadNetwork, list[Dropped]]:
     def keep(wanted: Bools, reason: str, among: NDArray[np.int64]) -> NDArray[np.int64]:
         if not wanted.all():
             lost = among[~wanted]
-            dropped.append(
-                Dropped(reason=reason, streets=len(lost), length_m=float(np.nansum(length_m[lost])))
-            )
+            dropped.append(Dropped(reason=reason, streets=len(lost), length_m=float(np.nansum(length_m[lost]))))
         return among[wanted]
 
     kept = np.arange(len(length_m))
@@ -289,9 +287,7 @@ def _shape_lengths(first: NDArray[np.int64], xy: Floats) -> Floats:
     return length
 
 
-def _take_shapes(
-    first: NDArray[np.int64], kept: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _take_shapes(first: NDArray[np.int64], kept: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of the points of the kept shapes, in their new order, and where each begins."""
     count = first[kept + 1] - first[kept]
     new_first = np.r_[0, np.cumsum(count)]

@@ -44,9 +44,7 @@ class SpeedProfile:
 
     def __post_init__(self) -> None:
         if self.kmh.shape != (len(RoadClass), HOURS_A_WEEK):
-            raise ValueError(
-                f"speed table of shape {self.kmh.shape}, expected ({len(RoadClass)}, {HOURS_A_WEEK})"
-            )
+            raise ValueError(f"speed table of shape {self.kmh.shape}, expected ({len(RoadClass)}, {HOURS_A_WEEK})")
         if not (self.kmh > 0).all():
             raise ValueError(f"speed of {self.kmh.min()} km/h, expected more than 0")
 
