@@ -1,0 +1,1 @@
+"""Who goes, when, and what happened."""

@@ -1,0 +1,1 @@
+"""What a planner works out without a simulation."""
