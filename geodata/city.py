@@ -85,7 +85,8 @@ class City:
         }
         scalars: dict[str, Any] = manifest["network"]
         scalars["names"] = tuple(scalars["names"])
-        network = RoadNetwork(**{f.name: array.get(f.name, scalars.get(f.name)) for f in fields(RoadNetwork)})
+        held: dict[str, Any] = scalars | array
+        network = RoadNetwork(**{f.name: held[f.name] for f in fields(RoadNetwork)})
         table = {name: gpd.read_parquet(folder / f"{name}.parquet") for name in ("cells", "sites", "posts", "backdrop")}
         return cls(
             name=manifest["name"],

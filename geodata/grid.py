@@ -44,7 +44,8 @@ class Grid:
 
     @cached_property
     def codes(self) -> NDArray[np.object_]:
-        return self.cells["code"].to_numpy(object)
+        codes: NDArray[np.object_] = self.cells["code"].to_numpy(object)
+        return codes
 
     @cached_property
     def polygons(self) -> NDArray[np.object_]:
@@ -57,7 +58,7 @@ class Grid:
     def locate(self, xy_m: Floats) -> Ints:
         """The one cell that each of (n, 2) points belongs to, -1 outside. Of two cells that share a border, the
         one that comes first has the points on it."""
-        points = shapely.points(np.asarray(xy_m, float).reshape(-1, 2))
+        points = np.asarray(shapely.points(np.asarray(xy_m, float).reshape(-1, 2)))
         point, cell = self.tree.query(points, predicate="intersects")
         found = np.full(len(points), len(self), np.int32)
         np.minimum.at(found, point, cell.astype(np.int32))
@@ -73,10 +74,11 @@ class Grid:
         def climb(code: str) -> str:
             while code and code not in name:
                 code = parent.get(code, "")
-            return name.get(code, "")
+            return str(name.get(code, ""))
 
         above = {code: climb(code) for code in self.cells["parent"].unique()}
-        return self.cells["parent"].map(above)
+        names: pd.Series = self.cells["parent"].map(above)
+        return names
 
     def outlines(self, level: Level) -> gpd.GeoDataFrame:
         """The areas of a level as polygons, dissolved from their cells; columns `name`, `geometry`."""
@@ -96,7 +98,8 @@ class RoadPieces:
 
     def length_by_cell(self, n_cells: int) -> Floats:
         """(n_cells,) metres of road in each cell."""
-        return np.bincount(self.cell, self.to_m - self.from_m, minlength=n_cells)
+        length_m: Floats = np.bincount(self.cell, self.to_m - self.from_m, minlength=n_cells).astype(float)
+        return length_m
 
 
 def cut_streets(network: RoadNetwork, grid: Grid) -> RoadPieces:

@@ -50,7 +50,7 @@ def snap(network: RoadNetwork, xy_m: Floats) -> tuple[Positions, Floats]:
 
     Of two streets equally near, the one with the smaller number is taken.
     """
-    points = shapely.points(np.asarray(xy_m, float).reshape(-1, 2))
+    points = np.asarray(shapely.points(np.asarray(xy_m, float).reshape(-1, 2)))
     if not len(points):
         return Positions(np.empty(0, np.int32), np.empty(0)), np.empty(0)
     found = network.tree.query_nearest(points, all_matches=True)

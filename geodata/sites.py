@@ -52,7 +52,7 @@ class Sites:
 
     def place_class(self, xy_m: Floats) -> NDArray[np.uint8]:
         """The most demanding `PlaceClass` among the zones that contain each of (n, 2) points."""
-        points = shapely.points(np.asarray(xy_m, float).reshape(-1, 2))
+        points = np.asarray(shapely.points(np.asarray(xy_m, float).reshape(-1, 2)))
         zone_class = np.array([PlaceClass[c.upper()] for c in self.table["place_class"]], np.uint8)
         found = np.zeros(len(points), np.uint8)
         if len(self):

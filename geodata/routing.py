@@ -1,0 +1,298 @@
+"""Travel times over the road network: the nearest units, routes, and what is reached within a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from shapely.ops import substring
+
+from geodata import search
+from geodata.network import Floats, Ints, RoadNetwork
+from geodata.positions import Position, Positions
+from geodata.speeds import HOUR_S, HOURS_A_WEEK, SpeedProfile
+
+
+class Route(NamedTuple):
+    """The way from one position to another."""
+
+    edges: Ints
+    begin_share: float
+    """Share of the first edge where it begins."""
+    end_share: float
+    """Share of the last edge where it ends."""
+    time_s: float
+    """At the roads' speed, without siren."""
+    length_m: float
+
+
+class Period(NamedTuple):
+    """Hours of equal speeds, ready for the searches."""
+
+    time_s: Floats
+    """(m,) by edge."""
+    in_time_s: Floats
+    """(m,) the same in the order of `RoadNetwork.in_edge`."""
+
+
+class RoadTravel:
+    """Travel times on a network under a speed profile.
+
+    A journey is timed with the speeds of the hour of the week in which it begins. Not for several threads at once: the
+    searches share their working memory.
+    """
+
+    def __init__(self, network: RoadNetwork, speeds: SpeedProfile | None = None) -> None:
+        self.network = network
+        self.speeds = speeds or SpeedProfile()
+        self._period_of_hour, self._hour_of_period = self.speeds.period_of_hour()
+        self._periods: dict[int, Period] = {}
+        self._in_tail = network.tail[network.in_edge]
+        self._scratch = search.Scratch.of_size(network.n_nodes, network.n_edges)
+        # plain copies: numba compiles once for contiguous arrays in memory, not again for mapped ones
+        n = network
+        self._first_in, self._in_edge = np.array(n.first_in), np.array(n.in_edge)
+        self._tail, self._head, self._twin = np.array(n.tail), np.array(n.head), np.array(n.twin)
+        self._length_m = np.array(n.length_m)
+
+    def period(self, hour: int) -> Period:
+        """Edge times in an hour of the week; hours of equal speeds share one."""
+        number = int(self._period_of_hour[hour % HOURS_A_WEEK])
+        if number not in self._periods:
+            time_s = self.speeds.edge_time_s(self.network, int(self._hour_of_period[number]))
+            self._periods[number] = Period(time_s, time_s[self._in_edge])
+        return self._periods[number]
+
+    def nearest(
+        self,
+        target: Position,
+        rows: Ints,
+        positions: Positions,
+        delay_s: Floats,
+        slowness: Floats,
+        hour: int,
+        k: int = 1,
+        limit_s: float = np.inf,
+    ) -> tuple[Ints, Floats]:
+        """The k candidates that reach a position soonest, and when.
+
+        Args:
+            target: where they are wanted.
+            rows: the candidates, as rows of the four arrays that follow.
+            delay_s: seconds before each sets off.
+            slowness: each one's seconds for a second at the roads' speed (1 / speed factor).
+            hour: of the week.
+            limit_s: later ones are left out.
+
+        Returns:
+            Rows, soonest first (ties: first in `rows`), and seconds; fewer than k where there are fewer.
+        """
+        period, s = self.period(hour), self._scratch
+        best, cost = np.empty(k, np.int32), np.empty(k)
+        found = search.nearest(
+            self._first_in,
+            self._in_tail,
+            period.in_time_s,
+            self._tail,
+            self._head,
+            self._twin,
+            period.time_s,
+            self._length_m,
+            s.stamp,
+            s.node_stamp,
+            s.dist_s,
+            s.via,
+            s.heap_s,
+            s.heap_node,
+            s.link_stamp,
+            s.first_link,
+            target.edge,
+            target.offset_m,
+            rows,
+            positions.edge,
+            positions.offset_m,
+            delay_s,
+            slowness,
+            best,
+            cost,
+            limit_s,
+        )
+        return rows[best[:found]], cost[:found]
+
+    def last_route(self, origin: Position, target: Position, hour: int) -> Route:
+        """The route of a candidate that the last call of `nearest` found, for the same target and hour."""
+        time_s, s = self.period(hour).time_s, self._scratch
+        count, begin, end, road_s, metres = search.trace(
+            self._in_edge,
+            self._tail,
+            self._head,
+            self._twin,
+            time_s,
+            self._length_m,
+            s.stamp,
+            s.node_stamp,
+            s.dist_s,
+            s.via,
+            s.path,
+            target.edge,
+            target.offset_m,
+            origin.edge,
+            origin.offset_m,
+        )
+        return Route(s.path[:count].copy(), begin, end, road_s, metres)
+
+    def route(self, origin: Position, target: Position, hour: int) -> Route:
+        """The fastest route between two positions."""
+        one = Positions(np.array([origin.edge], np.int32), np.array([origin.offset_m]))
+        self.nearest(target, np.zeros(1, np.int32), one, np.zeros(1), np.ones(1), hour)
+        return self.last_route(origin, target, hour)
+
+    def times(self, origins: Positions, target: Position, hour: int) -> Floats:
+        """(n,) seconds at the roads' speed from each of n origins to one position."""
+        n = len(origins)
+        rows, seconds = self.nearest(target, np.arange(n, dtype=np.int32), origins, np.zeros(n), np.ones(n), hour, n)
+        result = np.full(n, np.inf)
+        result[rows] = seconds
+        return result
+
+    def reach(self, positions: Positions, hour: int, limit_s: float = np.inf, speed_factor: float = 1.0) -> Floats:
+        """(n_nodes,) seconds from the nearest of the positions to each node; infinity beyond the limit."""
+        n, time_s = self.network, self.period(hour).time_s / speed_factor
+        share = positions.offset_m / self._length_m[positions.edge]
+        back = self._twin[positions.edge]
+        two_way = back >= 0
+        seeds = np.r_[self._head[positions.edge], self._tail[positions.edge][two_way]]
+        seed_s = np.r_[(1 - share) * time_s[positions.edge], share[two_way] * time_s[back[two_way]]]
+        dist_s = np.empty(n.n_nodes)
+        room = n.n_edges + len(seeds)
+        search.spread(
+            n.first_out, self._head, time_s, np.empty(room), np.empty(room, np.int32), seeds, seed_s, limit_s, dist_s
+        )
+        return dist_s
+
+    def reach_stretches(
+        self, positions: Positions, limits_s: Sequence[float], hour: int, speed_factor: float = 1.0
+    ) -> Stretches:
+        """The stretches of street that are reached within each limit from the nearest of the positions, exact to the
+        metre: the last street is cut where the time runs out."""
+        n, time_s = self.network, self.period(hour).time_s / speed_factor
+        node_s = self.reach(positions, hour, max(limits_s), speed_factor)
+        forward_s, backward_s = np.full(n.n_streets, np.inf), np.full(n.n_streets, np.inf)
+        forward_s[n.street[~n.backward]] = time_s[~n.backward]
+        backward_s[n.street[n.backward]] = time_s[n.backward]
+        first = n.edge_of_street
+        begin = np.where(n.backward[first], self._head[first], self._tail[first])
+        end = np.where(n.backward[first], self._tail[first], self._head[first])
+        # a position parts its street in two, so that on each part time runs inwards from the ends alone
+        share = positions.offset_m / self._length_m[positions.edge]
+        at_street = n.street[positions.edge]
+        at_share = np.where(n.backward[positions.edge], 1 - share, share)
+        every = np.arange(n.n_streets)
+        street = np.r_[every, every, at_street]
+        where = np.r_[np.zeros(n.n_streets), np.ones(n.n_streets), at_share]
+        when_s = np.r_[node_s[begin], node_s[end], np.zeros(len(positions))]
+        order = np.lexsort((where, street))
+        street, where, when_s = street[order], where[order], when_s[order]
+        joined = street[1:] == street[:-1]
+        street, low, high = street[:-1][joined], where[:-1][joined], where[1:][joined]
+        low_s, high_s = when_s[:-1][joined], when_s[1:][joined]
+        found: list[Stretches] = []
+        for number, limit_s in enumerate(limits_s):
+            ahead = np.maximum(limit_s - low_s, 0) / forward_s[street]
+            behind = np.maximum(limit_s - high_s, 0) / backward_s[street]
+            until = np.minimum(low + ahead, high)
+            since = np.maximum(high - behind, until)
+            found += [
+                Stretches(street, low, until, np.full(len(street), number)),
+                Stretches(street, since, high, np.full(len(street), number)),
+            ]
+        columns = [np.concatenate(column) for column in zip(*found, strict=True)]
+        some = columns[2] > columns[1]
+        return Stretches(*(column[some] for column in columns))
+
+    def reach_lines(
+        self, positions: Positions, limits_s: Sequence[float], hour: int, speed_factor: float = 1.0
+    ) -> gpd.GeoDataFrame:
+        """One row a limit, in rising order: `limit_s`, and as `geometry` the stretches reached within it but not
+        within the one before."""
+        limits = sorted(limits_s)
+        stretches = self.reach_stretches(positions, limits, hour, speed_factor)
+        lines = self.network.lines
+        rows = []
+        inside: dict[int, list[tuple[float, float]]] = {}
+        for number in range(len(limits)):
+            of_limit = stretches.limit == number
+            now: dict[int, list[tuple[float, float]]] = {}
+            for street, low, high in zip(
+                stretches.street[of_limit], stretches.from_share[of_limit], stretches.to_share[of_limit], strict=True
+            ):
+                now.setdefault(int(street), []).append((float(low), float(high)))
+            pieces = []
+            for street, spans in now.items():
+                for low, high in _minus(_merged(spans), _merged(inside.get(street, []))):
+                    whole = low <= 0 and high >= 1
+                    pieces.append(lines[street] if whole else substring(lines[street], low, high, normalized=True))
+            rows.append(shapely.multilinestrings(pieces))
+            inside = now
+        return gpd.GeoDataFrame({"limit_s": limits}, geometry=rows, crs=self.network.epsg)
+
+
+class Stretches(NamedTuple):
+    """Stretches of streets, in shares of the street's line; those of one street and limit do not overlap."""
+
+    street: Ints
+    from_share: Floats
+    to_share: Floats
+    limit: Ints
+    """Which of the limits it is reached within."""
+
+    def overlap(self, street: Ints, from_share: Floats, to_share: Floats, n_limits: int) -> Floats:
+        """(n, n_limits) share of street that n given spans have in common with the stretches of each limit."""
+        spans = pd.DataFrame({"street": street, "low": from_share, "high": to_share, "row": np.arange(len(street))})
+        mine = pd.DataFrame({"street": self.street, "a": self.from_share, "b": self.to_share, "limit": self.limit})
+        both = spans.merge(mine, on="street")
+        common = np.minimum(both["high"], both["b"]) - np.maximum(both["low"], both["a"])
+        cell = both["row"].to_numpy() * n_limits + both["limit"].to_numpy()
+        total: Floats = np.bincount(cell, np.maximum(common, 0), minlength=len(street) * n_limits).astype(float)
+        return total.reshape(len(street), n_limits)
+
+
+@dataclass(frozen=True)
+class HourOfWeek:
+    """Turns seconds of a run into hours of the week."""
+
+    start_s: float
+    """Seconds since Monday 00:00 at which the run begins."""
+
+    def __call__(self, at_s: float) -> int:
+        return int((self.start_s + at_s) // HOUR_S) % HOURS_A_WEEK
+
+
+def _merged(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    merged: list[tuple[float, float]] = []
+    for low, high in sorted(spans):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return merged
+
+
+def _minus(spans: list[tuple[float, float]], holes: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    left = []
+    for low, high in spans:
+        at = low
+        for hole_low, hole_high in holes:
+            if hole_high <= at or hole_low >= high:
+                continue
+            if hole_low > at:
+                left.append((at, hole_low))
+            at = max(at, hole_high)
+        if at < high:
+            left.append((at, high))
+    return left

@@ -1,0 +1,147 @@
+"""Travel times agree with networkx on random networks with one-way streets and positions on edges."""
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geodata.network import OneWay, RoadNetwork, Streets, build_network
+from geodata.positions import Position, Positions
+from geodata.routing import RoadTravel
+
+RUSH_HOUR = 18
+
+
+def random_network(rng: np.random.Generator, n: int) -> RoadNetwork:
+    """n junctions on a ring (so that all is connected) with random chords, some of them one-way, some doubled."""
+    chords = rng.integers(0, n, (2 * n, 2))
+    chords = chords[chords[:, 0] != chords[:, 1]]
+    ring = np.stack([np.arange(n), (np.arange(n) + 1) % n], 1)
+    ends = np.r_[ring, chords]
+    xy = rng.uniform(0, 3_000, (n, 2))
+    network, _ = build_network(
+        Streets(
+            epsg=4547,
+            start=ends[:, 0],
+            end=ends[:, 1],
+            one_way=rng.choice([OneWay.NO, OneWay.FORWARD, OneWay.BACKWARD], len(ends)).astype(np.int8),
+            road_class=rng.integers(0, 4, len(ends)).astype(np.uint8),
+            speed_kmh=np.where(rng.random(len(ends)) < 0.3, 40.0, np.nan),
+            name=[""] * len(ends),
+            shape_first=np.arange(len(ends) + 1) * 2,
+            shape_xy_m=xy[ends].reshape(-1, 2),
+        )
+    )
+    return network
+
+
+def random_positions(network: RoadNetwork, rng: np.random.Generator, n: int) -> Positions:
+    edge = rng.integers(0, network.n_edges, n).astype(np.int32)
+    return Positions(edge, rng.random(n) * network.length_m[edge])
+
+
+def reference_times(travel: RoadTravel, origins: Positions, target: Position, hour: int) -> list[float]:
+    """The same by networkx: origins and target cut into the edges as nodes of their own."""
+    network, time_s = travel.network, travel.period(hour).time_s
+    marks: dict[int, list[tuple[float, str]]] = {}
+    for name, place in [*((f"o{i}", p) for i, p in enumerate(origins)), ("t", target)]:
+        share = place.offset_m / network.length_m[place.edge]
+        marks.setdefault(place.edge, []).append((share, name))
+        if (twin := int(network.twin[place.edge])) >= 0:
+            marks.setdefault(twin, []).append((1 - share, name))
+    graph = nx.MultiDiGraph()
+    for edge in range(network.n_edges):
+        stops = [
+            (0.0, int(network.tail[edge])),
+            *sorted(marks.get(edge, []), key=lambda stop: stop[0]),
+            (1.0, int(network.head[edge])),
+        ]
+        for (a, u), (b, v) in zip(stops, stops[1:], strict=False):
+            graph.add_edge(u, v, weight=max(b - a, 0.0) * time_s[edge])
+    to_target = nx.single_source_dijkstra_path_length(graph.reverse(), "t")
+    return [to_target[f"o{i}"] for i in range(len(origins))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_times_to_an_incident_agree_with_networkx(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, int(rng.integers(3, 30)))
+    travel = RoadTravel(network)
+    origins, target = random_positions(network, rng, 8), random_positions(network, rng, 1)[0]
+    hour = int(rng.integers(0, 168))
+    expected = reference_times(travel, origins, target, hour)
+    assert travel.times(origins, target, hour) == pytest.approx(expected, abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_nearest_are_those_of_an_exhaustive_comparison(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, int(rng.integers(3, 60)))
+    travel = RoadTravel(network)
+    n = int(rng.integers(1, 12))
+    units, target = random_positions(network, rng, n), random_positions(network, rng, 1)[0]
+    delay_s, slowness = rng.choice([0.0, 15.0, 75.0], n), rng.choice([0.7, 1.0], n)
+    rows = rng.permutation(n)[: rng.integers(1, n + 1)].astype(np.int32)
+    k = int(rng.integers(1, 4))
+    cost = delay_s + slowness * np.array(reference_times(travel, units, target, RUSH_HOUR))
+    found, seconds = travel.nearest(target, rows, units, delay_s, slowness, RUSH_HOUR, k)
+    assert seconds == pytest.approx(np.sort(cost[rows])[:k], abs=1e-6)
+    assert cost[found] == pytest.approx(seconds, abs=1e-6)
+    assert len(set(found.tolist())) == min(k, len(rows))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_a_route_runs_along_joined_edges_and_takes_the_time_it_says(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, int(rng.integers(3, 30)))
+    travel = RoadTravel(network)
+    origin, target = random_positions(network, rng, 2)
+    route = travel.route(origin, target, RUSH_HOUR)
+    time_s = travel.period(RUSH_HOUR).time_s
+    assert (network.head[route.edges[:-1]] == network.tail[route.edges[1:]]).all()
+    span = np.ones(len(route.edges))
+    span[0] -= route.begin_share
+    span[-1] -= 1 - route.end_share
+    assert route.time_s == pytest.approx((span * time_s[route.edges]).sum(), abs=1e-6)
+    assert route.length_m == pytest.approx((span * network.length_m[route.edges]).sum(), abs=1e-6)
+    one = Positions(np.array([origin.edge]), np.array([origin.offset_m]))
+    assert route.time_s == pytest.approx(reference_times(travel, one, target, RUSH_HOUR)[0], abs=1e-6)
+    for place, edge, share in ((origin, route.edges[0], route.begin_share), (target, route.edges[-1], route.end_share)):
+        along = place.offset_m / network.length_m[place.edge]
+        assert edge in (place.edge, network.twin[place.edge])
+        assert share == pytest.approx(along if edge == place.edge else 1 - along)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_reached_is_what_routes_reach(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, int(rng.integers(3, 20)))
+    travel = RoadTravel(network)
+    posts = random_positions(network, rng, 3)
+    limits_s = (60.0, 180.0, 300.0)
+    stretches = travel.reach_stretches(posts, limits_s, RUSH_HOUR, speed_factor=1.3)
+    for probe in random_positions(network, rng, 15):
+        seconds = travel.times(posts, probe, RUSH_HOUR).min() / 1.3
+        share = probe.offset_m / network.length_m[probe.edge]
+        share = 1 - share if network.backward[probe.edge] else share
+        for number, limit_s in enumerate(limits_s):
+            here = (stretches.street == network.street[probe.edge]) & (stretches.limit == number)
+            covered = (here & (stretches.from_share <= share) & (share <= stretches.to_share)).any()
+            if abs(seconds - limit_s) > 1e-6:
+                assert covered == (seconds < limit_s)
+
+
+def test_the_bands_of_reach_share_no_road_and_leave_none_out() -> None:
+    rng = np.random.default_rng(7)
+    network = random_network(rng, 25)
+    travel = RoadTravel(network)
+    posts = random_positions(network, rng, 2)
+    bands = travel.reach_lines(posts, (60.0, 300.0, 1e6), RUSH_HOUR)
+    assert bands["limit_s"].tolist() == [60.0, 300.0, 1e6]
+    assert bands.length.sum() == pytest.approx(network.street_length_m.sum())
+    assert (bands.length > 0).all()
