@@ -10,7 +10,7 @@ import shapely
 from pyproj.exceptions import CRSError, ProjError
 
 from geodata.errors import Fault, InputError
-from geodata.network import Floats
+from geodata.network import Bools, Floats
 
 LONLAT = 4326
 MAX_SCALE_ERROR = 0.01
@@ -64,6 +64,11 @@ def parse_crs(text: str | int, source: str) -> pyproj.CRS:
         raise InputError(fault) from error
 
 
+def in_range(lonlat: Floats) -> Bools:
+    """(n,) whether each of (n, 2) pairs is a longitude and a latitude in degrees."""
+    return np.asarray((np.abs(lonlat) <= (180, 90)).all(axis=1))
+
+
 def choose_epsg(lonlat: Floats, epsg: int | None, source: str) -> int:
     """The projected CRS for (n, 2) points in degrees: the given one once it has been checked, or the one that fits
     their middle.
@@ -71,8 +76,7 @@ def choose_epsg(lonlat: Floats, epsg: int | None, source: str) -> int:
     Raises:
         InputError: points out of range; `epsg` is unknown, is not in metres, or is no use at that place.
     """
-    good = np.isfinite(lonlat).all(axis=1)
-    good &= (np.abs(lonlat[:, 0]) <= 180) & (np.abs(lonlat[:, 1]) <= 90)
+    good = in_range(lonlat)
     if not good.all():
         bad = lonlat[~good][0]
         fault = Fault(

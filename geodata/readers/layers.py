@@ -16,6 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from geodata.crs import choose_epsg
 from geodata.errors import Fault, InputError
 from geodata.network import Floats, OneWay, RoadClass, Streets
 from geodata.readers.graphml import CLASS_WITHOUT_ANY
@@ -29,7 +30,7 @@ from geodata.readers.values import (
     is_plausible,
     parse_kmh,
 )
-from geodata.readers.vector import LINES, find_column, open_layer, to_projected
+from geodata.readers.vector import LINES, find_column, open_layer, to_lonlat, to_projected
 
 MEET_M = 0.1
 """An end of a line this near to another line meets it. Assumed: drawing tools snap to the millimetre."""
@@ -81,8 +82,10 @@ def read_lines(
         remarks.append(f"{empty.sum():,} features without geometry were left out")
     if other := (~lines & ~empty).sum():
         remarks.append(f"{other:,} features that are no lines were left out")
-    projected, epsg = to_projected(table[lines], epsg, source)
-    parts, feature = shapely.get_parts(np.asarray(projected.geometry.array, object), return_index=True)
+    table = table[lines]
+    epsg = choose_epsg(to_lonlat(table)[0], epsg, source)
+    shapes = np.asarray(to_projected(table, epsg).geometry.array, object)
+    parts, feature = shapely.get_parts(shapes, return_index=True)
     feature = np.flatnonzero(lines)[feature]
     xy = shapely.get_coordinates(parts)
     first = np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(parts))])

@@ -13,9 +13,10 @@ import pandas as pd
 import pyogrio
 import pyproj
 import shapely
+from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 
-from geodata.crs import LONLAT, choose_epsg, parse_crs, project
+from geodata.crs import LONLAT, parse_crs, project
 from geodata.errors import Fault, InputError
 from geodata.network import Floats
 
@@ -163,17 +164,14 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"{near[0]!r}, the nearest of: {listed}" if near else f"one of: {listed}"
 
 
-def to_projected(table: gpd.GeoDataFrame, epsg: int | None, source: str) -> tuple[gpd.GeoDataFrame, int]:
-    """The table without Z in the given projected CRS, or in the one that fits the middle of the data.
+def to_lonlat(table: gpd.GeoDataFrame) -> tuple[Floats, NDArray[np.int64]]:
+    """Longitude and latitude of every vertex of a layer, and the row that it belongs to."""
+    xy, row = shapely.get_coordinates(np.asarray(table.geometry.array, object), return_index=True)
+    return project(xy, table.crs, LONLAT), row
 
-    Raises:
-        InputError: coordinates that are no degrees after all, or that cannot be projected.
-    """
-    shapes = np.asarray(shapely.force_2d(np.asarray(table.geometry.array, object)), object)
-    epsg = choose_epsg(project(shapely.get_coordinates(shapes), table.crs, LONLAT), epsg, source)
 
-    def into_target(xy: Floats) -> Floats:
-        return project(xy, table.crs, epsg)
-
-    moved = shapely.transform(shapes, into_target)
-    return table.set_geometry(gpd.GeoSeries(moved, index=table.index, crs=epsg)), epsg
+def to_projected(table: gpd.GeoDataFrame, epsg: int) -> gpd.GeoDataFrame:
+    """The table in a projected CRS, without Z."""
+    shapes = shapely.force_2d(np.asarray(table.geometry.array, object))
+    moved = shapely.transform(shapes, lambda xy: project(xy, table.crs, epsg))
+    return table.set_geometry(gpd.GeoSeries(moved, index=table.index, crs=epsg))
