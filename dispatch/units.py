@@ -42,10 +42,12 @@ class Shift:
     def spans(self, start_of_day_s: float, horizon_s: float) -> list[tuple[float, float]]:
         """Duty spans that touch 0..horizon, clipped to it, for a run that starts at a second of the local day."""
         day = -1
-        found = []
+        found: list[tuple[float, float]] = []
         while (begin := day * DAY_S + self.start_s - start_of_day_s) < horizon_s:
             end = min(begin + self.length_s, horizon_s)
-            if end > 0:
+            if found and found[-1][1] == begin:
+                found[-1] = (found[-1][0], end)
+            elif end > 0:
                 found.append((max(begin, 0.0), end))
             day += 1
         return found

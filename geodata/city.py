@@ -95,7 +95,7 @@ class City:
             grid=Grid(table["cells"], pd.read_parquet(folder / "areas.parquet")),
             pieces=RoadPieces(**{f.name: array[f"piece_{f.name}"] for f in fields(RoadPieces)}),
             sites=Sites(table["sites"]),
-            posts=Posts(table["posts"], Positions(array["post_edge"], array["post_offset_m"])),
+            posts=Posts(table["posts"], Positions(np.array(array["post_edge"]), np.array(array["post_offset_m"]))),
             areas=table["backdrop"],
             sources=tuple(manifest["sources"]),
         )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from geodata.network import Floats, Ints, RoadNetwork
 
@@ -41,7 +42,7 @@ class Positions:
     def __iter__(self) -> Iterator[Position]:
         return (self[i] for i in range(len(self)))
 
-    def take(self, rows: Ints) -> Positions:
+    def take(self, rows: NDArray[np.integer]) -> Positions:
         return Positions(self.edge[rows], self.offset_m[rows])
 
 

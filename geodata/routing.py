@@ -10,12 +10,16 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 from shapely.ops import substring
 
 from geodata import search
 from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, SpeedProfile
+
+
+Rows = NDArray[np.int64]
 
 
 class Route(NamedTuple):
@@ -71,14 +75,14 @@ class RoadTravel:
     def nearest(
         self,
         target: Position,
-        rows: Ints,
+        rows: Rows,
         positions: Positions,
         delay_s: Floats,
         slowness: Floats,
         hour: int,
         k: int = 1,
         limit_s: float = np.inf,
-    ) -> tuple[Ints, Floats]:
+    ) -> tuple[Rows, Floats]:
         """The k candidates that reach a position soonest, and when.
 
         Args:
@@ -93,7 +97,8 @@ class RoadTravel:
             Rows, soonest first (ties: first in `rows`), and seconds; fewer than k where there are fewer.
         """
         period, s = self.period(hour), self._scratch
-        best, cost = np.empty(k, np.int32), np.empty(k)
+        rows = np.asarray(rows, np.int64)
+        best, cost = np.empty(k, np.int64), np.empty(k)
         found = search.nearest(
             self._first_in,
             self._in_tail,
@@ -149,13 +154,13 @@ class RoadTravel:
     def route(self, origin: Position, target: Position, hour: int) -> Route:
         """The fastest route between two positions."""
         one = Positions(np.array([origin.edge], np.int32), np.array([origin.offset_m]))
-        self.nearest(target, np.zeros(1, np.int32), one, np.zeros(1), np.ones(1), hour)
+        self.nearest(target, np.zeros(1, np.int64), one, np.zeros(1), np.ones(1), hour)
         return self.last_route(origin, target, hour)
 
     def times(self, origins: Positions, target: Position, hour: int) -> Floats:
         """(n,) seconds at the roads' speed from each of n origins to one position."""
         n = len(origins)
-        rows, seconds = self.nearest(target, np.arange(n, dtype=np.int32), origins, np.zeros(n), np.ones(n), hour, n)
+        rows, seconds = self.nearest(target, np.arange(n), origins, np.zeros(n), np.ones(n), hour, n)
         result = np.full(n, np.inf)
         result[rows] = seconds
         return result

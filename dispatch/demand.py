@@ -1,0 +1,185 @@
+"""Demand: how many incidents, of which kind, when and where; and the draw of one run's incidents from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dispatch.incidents import Floats, Incidents, IncidentType
+from dispatch.standard import ResponseStandard
+from dispatch.streams import stream
+from geodata.city import City
+from geodata.errors import Fault, InputError
+from geodata.positions import Positions, locate
+from geodata.speeds import HOUR_S
+
+TYPE_SHARE = MappingProxyType(
+    {
+        IncidentType.CRIME: 0.04,
+        IncidentType.PUBLIC_ORDER: 0.04,
+        IncidentType.TRAFFIC: 0.29,
+        IncidentType.DISPUTE: 0.12,
+        IncidentType.HELP: 0.28,
+        IncidentType.OTHER: 0.23,
+    }
+)
+"""Jiangsu 2015: crime 8, traffic 29, dispute 12, help 28, other 23 %. That its crime is half public order: assumed."""
+PRIORITY_SHARE = MappingProxyType({1: 0.03, 2: 0.22, 3: 0.50, 4: 0.25})
+"""Assumed."""
+HOUR_WEIGHT = (
+    *(3.4, 2.6, 2.0, 1.5, 1.2, 1.1, 1.6, 2.8, 4.2, 4.9, 5.1, 4.9),
+    *(4.6, 4.5, 4.8, 5.0, 5.2, 5.7, 5.9, 6.1, 6.3, 6.2, 5.6, 4.8),
+)
+"""Per cent of a day. Assumed."""
+WEEKDAY_WEIGHT = (1.0, 1.0, 1.0, 1.0, 1.05, 1.0, 0.88)
+"""From Monday; Friday and Sunday from the literature."""
+ON_SCENE_MEAN_S = MappingProxyType(
+    {
+        IncidentType.CRIME: 48 * 60.0,
+        IncidentType.PUBLIC_ORDER: 31 * 60.0,
+        IncidentType.TRAFFIC: 47 * 60.0,
+        IncidentType.DISPUTE: 26 * 60.0,
+        IncidentType.HELP: 37 * 60.0,
+        IncidentType.OTHER: 31 * 60.0,
+    }
+)
+"""Morgan Hill study; public order and other take its mean over all types."""
+SECOND_UNIT_SHARE = MappingProxyType({1: 1.0, 2: 0.40, 3: 0.10, 4: 0.0})
+"""Of the incidents of a priority that ask for two units. Assumed."""
+
+
+class CellWeight(StrEnum):
+    """What a cell's share of the incidents follows."""
+
+    RESIDENTS = "residents"
+    ROAD_LENGTH = "road_length"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """The rates that incidents are drawn from. Shares and weights need not add up to one; they are scaled."""
+
+    incidents_per_day: float
+    """Dispatched incidents on a day of weight 1."""
+    weight: CellWeight = CellWeight.RESIDENTS
+    type_share: Mapping[IncidentType, float] = field(default_factory=lambda: TYPE_SHARE)
+    priority_share: Mapping[int, float] = field(default_factory=lambda: PRIORITY_SHARE)
+    hour_weight: tuple[float, ...] = HOUR_WEIGHT
+    weekday_weight: tuple[float, ...] = WEEKDAY_WEIGHT
+    desk_mean_s: float = 83.0
+    """From the call to the order: one province's mean; its best city has 59 s."""
+    desk_cv: float = 0.5
+    on_scene_mean_s: Mapping[IncidentType, float] = field(default_factory=lambda: ON_SCENE_MEAN_S)
+    on_scene_cv: float = 0.8
+    """Coefficient of variation of a lognormal, as for the desk. Assumed."""
+    second_unit_share: Mapping[int, float] = field(default_factory=lambda: SECOND_UNIT_SHARE)
+
+    def __post_init__(self) -> None:
+        if not self.incidents_per_day >= 0:
+            raise ValueError(f"{self.incidents_per_day} incidents a day, expected 0 or more")
+        if len(self.hour_weight) != 24 or len(self.weekday_weight) != 7:
+            raise ValueError("expected 24 hour weights and 7 weekday weights")
+
+
+def draw_incidents(
+    city: City,
+    demand: Demand,
+    standard: ResponseStandard,
+    *,
+    start: datetime,
+    horizon_s: float,
+    seed: int,
+    replication: int = 0,
+) -> Incidents:
+    """Draw one run's incidents: a Poisson process whose rate follows the hour and the weekday; each at a random point
+    of a street of a cell drawn by its weight.
+
+    Raises:
+        InputError: no cell has any weight, or none with weight has a street.
+    """
+
+    def draws(name: str) -> np.random.Generator:
+        return stream(seed, replication, name)
+
+    received_s = _arrivals(demand, start, horizon_s, draws("arrivals"))
+    n = len(received_s)
+    types, priorities = list(IncidentType), sorted(demand.priority_share)
+    type_ = _choose(draws("type"), n, [demand.type_share.get(t, 0.0) for t in types])
+    priority = np.array(priorities)[_choose(draws("priority"), n, [demand.priority_share[p] for p in priorities])]
+    positions = _places(city, demand.weight, n, draws("place"))
+    xy_m = locate(city.network, positions)
+    place_class = city.sites.place_class(xy_m)
+    on_scene_mean_s = np.array([demand.on_scene_mean_s.get(t, 0.0) for t in types])[type_]
+    second_share = np.array([demand.second_unit_share.get(p, 0.0) for p in range(max(priorities) + 1)])
+    return Incidents(
+        received_s=received_s,
+        type=type_.astype(np.uint8),
+        priority=priority.astype(np.uint8),
+        cell=city.grid.locate(xy_m),
+        place_class=place_class,
+        positions=positions,
+        xy_m=xy_m,
+        desk_s=_lognormal(draws("desk"), n, demand.desk_mean_s, demand.desk_cv),
+        on_scene_s=_lognormal(draws("on scene"), n, on_scene_mean_s, demand.on_scene_cv),
+        units_needed=(1 + (draws("second unit").random(n) < second_share[priority])).astype(np.uint8),
+        limit_s=standard.limit_s(place_class),
+    )
+
+
+def _arrivals(demand: Demand, start: datetime, horizon_s: float, rng: np.random.Generator) -> Floats:
+    """Times of a Poisson process of piecewise constant rate, by inverting its cumulated rate."""
+    hour = np.array(demand.hour_weight) / np.sum(demand.hour_weight)
+    week = (np.array(demand.weekday_weight)[:, None] * hour * demand.incidents_per_day).reshape(-1)
+    into_hour_s = start.minute * 60 + start.second + start.microsecond / 1e6
+    edges_s = np.arange(int(np.ceil((horizon_s + into_hour_s) / HOUR_S)) + 1) * HOUR_S - into_hour_s
+    first = start.weekday() * 24 + start.hour
+    rate = week[(first + np.arange(len(edges_s) - 1)) % len(week)] / HOUR_S
+    edges_s = np.clip(edges_s, 0, horizon_s)
+    expected = np.r_[0, np.cumsum(rate * np.diff(edges_s))]
+    n = rng.poisson(expected[-1])
+    rises = np.r_[True, np.diff(expected) > 0]
+    times_s: Floats = np.interp(np.sort(rng.random(n)) * expected[-1], expected[rises], edges_s[rises])
+    return times_s
+
+
+def _places(city: City, weight: CellWeight, n: int, rng: np.random.Generator) -> Positions:
+    pieces, network = city.pieces, city.network
+    road_m = city.road_m_by_cell
+    by_cell = city.grid.cells["residents"].to_numpy(float) if weight is CellWeight.RESIDENTS else road_m
+    if not (by_cell[road_m > 0] > 0).any():
+        raise InputError(
+            Fault(
+                f"city {city.name}",
+                "grid",
+                f"no cell with a street that has {weight.replace('_', ' ')} above 0",
+                "at least one, as incidents are drawn by it",
+                "Give the cells residents, or set demand.weight to road_length.",
+            )
+        )
+    length_m = pieces.to_m - pieces.from_m
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(road_m[pieces.cell] > 0, (by_cell / road_m)[pieces.cell] * length_m, 0.0)
+    piece = _choose(rng, n, share)
+    along_m = pieces.from_m[piece] + rng.random(n) * length_m[piece]
+    street = pieces.street[piece]
+    edge = network.edge_of_street[street]
+    return Positions(edge, np.where(network.backward[edge], network.street_length_m[street] - along_m, along_m))
+
+
+def _choose(rng: np.random.Generator, n: int, weights: ArrayLike) -> NDArray[np.int64]:
+    """n row numbers with the probability of their weights."""
+    total = np.cumsum(np.asarray(weights, float))
+    rows: NDArray[np.int64] = np.searchsorted(total, rng.random(n) * total[-1], side="right")
+    return rows
+
+
+def _lognormal(rng: np.random.Generator, n: int, mean: float | Floats, cv: float) -> Floats:
+    """n lognormal values of a given mean and coefficient of variation."""
+    variance = np.log1p(cv**2)
+    return np.asarray(mean * np.exp(np.sqrt(variance) * rng.standard_normal(n) - variance / 2))

@@ -1,0 +1,330 @@
+"""The engine: SimPy processes that carry incidents from the call to clearing, and a log of all that happened.
+
+Everything random was drawn before; the engine decides nothing (the policy does) and computes no statistics (the metrics
+do). One process feeds the incidents as the desk is done with them, one a unit keeps its roster, one an assignment
+carries a unit from its order to clearing.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Generator
+from heapq import heappop, heappush
+from math import isnan, nan
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import simpy
+
+from dispatch.fleet import Fleet
+from dispatch.incidents import IncidentType
+from dispatch.log import RunLog
+from dispatch.policies.dispatching import Order, Situation
+from dispatch.problem import Problem
+from dispatch.units import DAY_S, UnitState
+from geodata.grid import Level
+from geodata.positions import Position
+from geodata.routing import RoadTravel
+from geodata.sites import PlaceClass
+from geodata.speeds import HOUR_S
+
+FOLLOW_UP_S = 4 * HOUR_S
+"""How long after the horizon incidents are still followed. Assumed."""
+
+# an assignment's values, one after the other in one flat array
+WIDTH = 8
+INCIDENT, UNIT, ORDERED, ROLLING, ARRIVED, CLEARED, TRAVEL, CANCELLED = range(WIDTH)
+
+Steps = Generator[simpy.Event, Any, None]
+Progress = Callable[[float], None]
+
+
+def no_progress(share: float) -> None:
+    """Tell nobody."""
+
+
+def simulate(problem: Problem, progress: Progress = no_progress) -> RunLog:
+    """Run a problem to its end.
+
+    Args:
+        problem: all that decides the run.
+        progress: told the share of the run that is done, now and then.
+    """
+    run = _Run(problem, progress)
+    run.env.run(until=run.finished)
+    return run.log()
+
+
+class _Run:
+    """The state of one run. Incidents and units are named by their rows."""
+
+    def __init__(self, problem: Problem, progress: Progress) -> None:
+        self.problem, self.progress = problem, progress
+        self.env = simpy.Environment()
+        self.finished = self.env.event()
+        self.travel = RoadTravel(problem.city.network, problem.speeds)
+        self.fleet = Fleet(problem.units, problem.city.posts.positions, problem.city.network.length_m)
+        self.hour_of_week = problem.hour_of_week
+
+        incidents = problem.incidents
+        n = len(incidents)
+        # plain lists: single values are read and written, which lists do several times as fast as arrays
+        self.target = list(incidents.positions)
+        self.priority = incidents.priority.tolist()
+        self.ready_s = (incidents.received_s + incidents.desk_s).tolist()
+        self.on_scene_s = incidents.on_scene_s.tolist()
+        self.wanted = incidents.units_needed.tolist()
+        self.ordered_s, self.rolling_s, self.arrived_s, self.cleared_s = ([nan] * n for _ in range(4))
+        self.first_unit = [-1] * n
+        self.waiting: list[tuple[int, float, int]] = []
+        """A heap of (priority, ready_s, incident)."""
+        self.en_route: dict[int, dict[int, simpy.Process]] = {}
+        """By incident and unit."""
+        self.open = n
+        """Incidents not yet cleared."""
+
+        self.assignments = array("d")
+        self.states = array("d")
+
+        self.env.process(self.desk())
+        self.env.process(self.horizon())
+        since_midnight_s = self.hour_of_week.start_s % DAY_S
+        for unit, spec in enumerate(problem.units):
+            self.env.process(self.roster(unit, spec.shift.spans(since_midnight_s, problem.horizon_s + FOLLOW_UP_S)))
+
+    # processes
+
+    def desk(self) -> Steps:
+        """Hand on each incident when its call has been taken."""
+        env = self.env
+        order = np.argsort(self.ready_s, kind="stable").tolist()
+        step = max(len(order) // 200, 1)
+        for number, incident in enumerate(order):
+            if number % step == 0:
+                self.progress(number / len(order))
+            yield env.timeout(max(self.ready_s[incident] - env.now, 0.0))
+            heappush(self.waiting, (self.priority[incident], self.ready_s[incident], incident))
+            self.serve()
+
+    def horizon(self) -> Steps:
+        """End the run at the horizon, or later when all is cleared, or when nothing more is followed."""
+        yield self.env.timeout(self.problem.horizon_s)
+        if self.open:
+            yield self.env.timeout(FOLLOW_UP_S)
+        self.finish()
+
+    def roster(self, unit: int, spans: list[tuple[float, float]]) -> Steps:
+        """Bring a unit on duty and take it off, shift after shift."""
+        env, fleet = self.env, self.fleet
+        for begin, end in spans:
+            yield env.timeout(begin - env.now)
+            if not fleet.engaged[unit]:
+                # a crew that is late home from its last shift starts the next when it is back
+                yield env.timeout(max(fleet.back_s[unit] - env.now, 0.0))
+                fleet.start(unit, env.now)
+            fleet.on_duty[unit] = True
+            fleet.available[unit] = not fleet.engaged[unit]
+            self.serve()
+            yield env.timeout(max(end - env.now, 0.0))
+            fleet.on_duty[unit] = False
+            if fleet.available[unit]:
+                fleet.available[unit] = False
+                self.settle(unit, max(env.now, fleet.back_s[unit]))
+
+    def respond(self, order: Order, incident: int, origin: Position) -> Steps:
+        """Carry a unit from its order to clearing, or to the moment when it is called off."""
+        env, fleet, unit, route = self.env, self.fleet, order.unit, order.route
+        slowness, period = fleet.slowness[unit], self.travel.period(self.hour_of_week(env.now))
+        row = len(self.assignments)
+        self.assignments.extend((incident, unit, env.now, nan, nan, nan, route.length_m, nan))
+        where = origin
+        rolling_s = nan
+        try:
+            yield env.timeout(fleet.turn_out_s[unit])
+            self.assignments[row + ROLLING] = rolling_s = env.now
+            self.enter(unit, UnitState.TRAVELLING, incident)
+            yield env.timeout(route.time_s * slowness)
+        except simpy.Interrupt:
+            self.assignments[row + CANCELLED] = self.assignments[row + CLEARED] = env.now
+            if not isnan(rolling_s):
+                where = fleet.along(route, slowness, period.time_s, env.now - rolling_s)
+        else:
+            where = self.target[incident]
+            self.assignments[row + ARRIVED] = env.now
+            self.enter(unit, UnitState.ON_SCENE, incident)
+            del self.en_route[incident][unit]
+            first = self.first_unit[incident] < 0
+            if first:
+                self.first_unit[incident] = unit
+                self.rolling_s[incident], self.arrived_s[incident] = rolling_s, env.now
+            clear_at_s = self.arrived_s[incident] + self.on_scene_s[incident]
+            yield env.timeout(max(clear_at_s - env.now, 0.0))
+            self.assignments[row + CLEARED] = env.now
+            if first:
+                self.clear(incident)
+        self.release(unit, where)
+
+    # what happens to incidents
+
+    def serve(self) -> None:
+        """Send units to what waits, the most urgent and then the oldest first, as long as there are any."""
+        fleet, now_s = self.fleet, self.env.now
+        while self.waiting:
+            incident = self.waiting[0][2]
+            if not isnan(self.cleared_s[incident]):
+                heappop(self.waiting)
+                continue
+            eligible = fleet.look(now_s)
+            if not len(eligible):
+                return
+            situation = Situation(
+                hour=self.hour_of_week(now_s),
+                target=self.target[incident],
+                wanted=self.wanted[incident],
+                eligible=eligible,
+                positions=fleet.positions,
+                turn_out_s=fleet.turn_out_s,
+                slowness=fleet.slowness,
+                travel=self.travel,
+            )
+            orders = self.problem.policy(situation)
+            if not orders:
+                return
+            for order in orders:
+                self.send(order, incident)
+            self.wanted[incident] -= len(orders)
+            if not self.wanted[incident]:
+                heappop(self.waiting)
+
+    def send(self, order: Order, incident: int) -> None:
+        fleet, unit = self.fleet, order.unit
+        self.enter(unit, UnitState.TURN_OUT, incident)
+        fleet.available[unit] = False
+        fleet.engaged[unit] = True
+        if isnan(self.ordered_s[incident]):
+            self.ordered_s[incident] = self.env.now
+        process = self.env.process(self.respond(order, incident, fleet.positions[unit]))
+        self.en_route.setdefault(incident, {})[unit] = process
+
+    def clear(self, incident: int) -> None:
+        """The incident is dealt with; whoever is still on the way is called off."""
+        self.cleared_s[incident] = self.env.now
+        for process in self.en_route.pop(incident).values():
+            process.interrupt()
+        self.open -= 1
+        if not self.open and self.env.now >= self.problem.horizon_s:
+            self.finish()
+
+    def finish(self) -> None:
+        if not self.finished.triggered:
+            self.finished.succeed()
+
+    # what happens to units
+
+    def release(self, unit: int, where: Position) -> None:
+        """A unit is free: on to what waits, or back to its post."""
+        fleet, now_s = self.fleet, self.env.now
+        self.enter(unit, UnitState.IDLE)
+        fleet.stop(unit, where)
+        if fleet.on_duty[unit]:
+            fleet.available[unit] = True
+            self.serve()
+            if not fleet.available[unit]:
+                return
+        hour = self.hour_of_week(now_s)
+        route = self.travel.route(where, fleet.post(unit), hour)
+        fleet.send_back(unit, route, self.travel.period(hour).time_s, now_s)
+        self.enter(unit, UnitState.RETURNING)
+        if not fleet.on_duty[unit]:
+            self.settle(unit, fleet.back_s[unit])
+
+    def enter(self, unit: int, state: UnitState, incident: int = -1) -> None:
+        fleet, now_s = self.fleet, self.env.now
+        self.settle(unit, now_s)
+        fleet.state[unit], fleet.incident[unit] = state, incident
+
+    def settle(self, unit: int, until_s: float) -> None:
+        """Write down what a unit has done since its last entry."""
+        fleet = self.fleet
+        state, since_s = fleet.state[unit], fleet.since_s[unit]
+        if state == UnitState.RETURNING and fleet.back_s[unit] < until_s:
+            back_s = fleet.back_s[unit]
+            self.write(unit, UnitState.RETURNING, since_s, back_s, -1)
+            self.write(unit, UnitState.IDLE, back_s, until_s, -1)
+        else:
+            self.write(unit, state, since_s, until_s, fleet.incident[unit])
+        fleet.since_s[unit] = until_s
+
+    def write(self, unit: int, state: int, start_s: float, end_s: float, incident: int) -> None:
+        end_s = min(end_s, self.problem.horizon_s)
+        if end_s > start_s:
+            self.states.extend((unit, state, start_s, end_s, incident))
+
+    # what is left of it
+
+    def log(self) -> RunLog:
+        """The tables, when the run is over."""
+        fleet = self.fleet
+        for unit in np.flatnonzero(fleet.on_duty | fleet.engaged):
+            self.settle(int(unit), self.problem.horizon_s)
+        unit_ids = np.array([unit.id for unit in self.problem.units], object)
+        return RunLog(self._incidents(unit_ids), self._assignments(unit_ids), self._unit_states(unit_ids))
+
+    def _incidents(self, unit_ids: Any) -> pd.DataFrame:
+        incidents, grid = self.problem.incidents, self.problem.city.grid
+        n = len(incidents)
+        codes = np.array([*grid.codes, ""], object)
+        districts = np.array([*grid.ancestor(Level.DISTRICT), ""], object)
+        xy_m = incidents.xy_m
+        columns = {
+            "incident_id": np.arange(n),
+            "type": np.array([t.label for t in IncidentType], object)[incidents.type],
+            "priority": incidents.priority,
+            "cell": codes[incidents.cell],
+            "district": districts[incidents.cell],
+            "place_class": np.array([c.label for c in PlaceClass], object)[incidents.place_class],
+            "x_m": xy_m[:, 0],
+            "y_m": xy_m[:, 1],
+            "received_s": incidents.received_s,
+            "ordered_s": self.ordered_s,
+            "rolling_s": self.rolling_s,
+            "arrived_s": self.arrived_s,
+            "cleared_s": self.cleared_s,
+            "first_unit": np.array([*unit_ids, None], object)[self.first_unit],
+            "limit_s": incidents.limit_s,
+            "desk_s": incidents.desk_s,
+            "units_needed": incidents.units_needed,
+        }
+        texts = ("type", "cell", "district", "place_class", "first_unit")
+        return pd.DataFrame(columns).astype(dict.fromkeys(texts, "str"))
+
+    def _assignments(self, unit_ids: Any) -> pd.DataFrame:
+        rows = np.frombuffer(self.assignments).reshape(-1, WIDTH)
+        return pd.DataFrame(
+            {
+                "incident_id": rows[:, INCIDENT].astype(np.int64),
+                "unit_id": unit_ids[rows[:, UNIT].astype(int)],
+                "ordered_s": rows[:, ORDERED],
+                "rolling_s": rows[:, ROLLING],
+                "arrived_s": rows[:, ARRIVED],
+                "cleared_s": rows[:, CLEARED],
+                "travel_m": rows[:, TRAVEL],
+                "cancelled_s": rows[:, CANCELLED],
+            }
+        ).astype({"unit_id": "str"})
+
+    def _unit_states(self, unit_ids: Any) -> pd.DataFrame:
+        rows = np.frombuffer(self.states).reshape(-1, 5)
+        rows = rows[np.lexsort((rows[:, 2], rows[:, 0]))]
+        incident = pd.array(rows[:, 4].astype(np.int64), dtype="Int64")
+        incident[rows[:, 4] < 0] = pd.NA
+        return pd.DataFrame(
+            {
+                "unit_id": unit_ids[rows[:, 0].astype(int)],
+                "state": np.array([s.label for s in UnitState], object)[rows[:, 1].astype(int)],
+                "start_s": rows[:, 2],
+                "end_s": rows[:, 3],
+                "incident_id": incident,
+            }
+        ).astype({"unit_id": "str", "state": "str"})
