@@ -237,7 +237,8 @@ def _no_roads(source: str, road_xy: Floats, polygons: NDArray[np.object_], epsg:
 
 
 def _hull(network: RoadNetwork) -> Geometry:
-    return shapely.multipoints(network.node_xy_m).convex_hull.buffer(HULL_MARGIN_M)
+    hull: Geometry = shapely.MultiPoint(network.node_xy_m).convex_hull.buffer(HULL_MARGIN_M)
+    return hull
 
 
 def _one_area(name: str, name_en: str, hull: Geometry, epsg: int) -> gpd.GeoDataFrame:
