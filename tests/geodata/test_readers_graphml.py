@@ -1,0 +1,173 @@
+"""Graphs as osmnx writes them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import osmnx
+import pytest
+import shapely
+
+from geodata.errors import InputError
+from geodata.network import OneWay, RoadClass, Streets, build_network
+from geodata.readers.graphml import read_graphml
+from geodata.readers.values import POSTED_LIMIT_SHARE
+
+DATA = Path(__file__).parents[2] / "../shared/data"
+PLACES = {1: (112.90, 28.20), 2: (112.91, 28.20), 3: (112.91, 28.21)}
+
+Edge = tuple[int, int, Mapping[str, Any]]
+
+
+def write(folder: Path, *edges: Edge, **attributes: Any) -> Path:
+    graph = nx.MultiDiGraph(**({"crs": "epsg:4326", "simplified": True} | attributes))
+    graph.add_nodes_from((node, {"x": x, "y": y, "street_count": 2}) for node, (x, y) in PLACES.items())
+    for number, (u, v, tags) in enumerate(edges):
+        graph.add_edge(u, v, **({"osmid": number, "highway": "primary", "oneway": False, "length": 1000.0} | tags))
+    path = folder / "graph.graphml"
+    osmnx.save_graphml(graph, path)
+    return path
+
+
+def by_ends(streets: Streets) -> dict[tuple[int, int], OneWay]:
+    """Nodes are numbered from 0 in the order of the file."""
+    ends = zip((streets.start + 1).tolist(), (streets.end + 1).tolist(), strict=True)
+    return dict(zip(ends, [OneWay(mark) for mark in streets.one_way], strict=True))
+
+
+BEND = shapely.LineString([PLACES[1], (112.905, 28.205), PLACES[2]])
+
+
+def test_opposite_edges_along_one_line_are_one_two_way_street(tmp_path: Path) -> None:
+    path = write(tmp_path, (1, 2, {"geometry": BEND}), (2, 1, {"geometry": BEND.reverse()}))
+    streets, _ = read_graphml(path)
+    assert by_ends(streets) == {(1, 2): OneWay.NO}
+    assert streets.epsg == 4547
+    assert np.diff(streets.shape_first).tolist() == [3]
+
+
+def test_opposite_edges_without_a_line_of_their_own_are_one_straight_street(tmp_path: Path) -> None:
+    assert by_ends(read_graphml(write(tmp_path, (2, 3, {}), (3, 2, {})))[0]) == {(2, 3): OneWay.NO}
+
+
+def test_two_carriageways_between_the_same_nodes_stay_apart(tmp_path: Path) -> None:
+    streets, _ = read_graphml(write(tmp_path, (1, 2, {"geometry": BEND}), (2, 1, {})))
+    assert by_ends(streets) == {(1, 2): OneWay.FORWARD, (2, 1): OneWay.FORWARD}
+
+
+def test_an_edge_without_an_opposite_one_is_one_way_from_tail_to_head(tmp_path: Path) -> None:
+    streets, _ = read_graphml(write(tmp_path, (3, 1, {})))
+    assert by_ends(streets) == {(3, 1): OneWay.FORWARD}
+    north = streets.shape_xy_m[:, 1]
+    assert north[0] > north[-1]
+
+
+def test_a_loop_written_in_both_senses_is_one_two_way_street(tmp_path: Path) -> None:
+    loop = shapely.LineString([PLACES[1], (112.905, 28.205), (112.9, 28.205), PLACES[1]])
+    streets, _ = read_graphml(write(tmp_path, (1, 1, {"geometry": loop}), (1, 1, {"geometry": loop.reverse()})))
+    assert by_ends(streets) == {(1, 1): OneWay.NO}
+
+
+def test_the_length_of_the_file_counts_unless_it_is_shorter_than_the_line(tmp_path: Path) -> None:
+    streets, remarks = read_graphml(write(tmp_path, (1, 2, {"length": 1500.0}), (2, 3, {"length": 10.0})))
+    assert streets.length_m is not None
+    assert streets.length_m.tolist() == pytest.approx([1500, 1108], rel=0.001)
+    assert remarks == ["1 edges are shorter than their own line: measured on the line instead"]
+
+
+def test_tags_of_merged_ways_are_read_as_lists(tmp_path: Path) -> None:
+    tags = {"highway": ["residential", "secondary"], "maxspeed": ["40", "60"], "name": ["韶山路", "芙蓉路"]}
+    streets, _ = read_graphml(write(tmp_path, (1, 2, tags)))
+    assert streets.road_class.tolist() == [RoadClass.COLLECTOR]
+    assert streets.speed_kmh.tolist() == pytest.approx([POSTED_LIMIT_SHARE * 50])
+    assert list(streets.name) == ["韶山路"]
+
+
+def test_the_speed_that_osmnx_adds_stands_in_for_a_missing_limit(tmp_path: Path) -> None:
+    streets, _ = read_graphml(write(tmp_path, (1, 2, {"speed_kph": 40.0}), (2, 3, {"maxspeed": "30 mph"})))
+    assert streets.speed_kmh.tolist() == pytest.approx([POSTED_LIMIT_SHARE * 40, POSTED_LIMIT_SHARE * 48.28], rel=1e-3)
+
+
+def test_an_implausible_limit_is_counted(tmp_path: Path) -> None:
+    streets, remarks = read_graphml(write(tmp_path, (1, 2, {"maxspeed": "251"})))
+    assert np.isnan(streets.speed_kmh).all()
+    assert remarks == ["1 speed limits not used, the class decides: '251' × 1"]
+
+
+def test_edges_that_are_not_for_cars_are_left_out(tmp_path: Path) -> None:
+    streets, remarks = read_graphml(write(tmp_path, (1, 2, {}), (2, 3, {"highway": "footway"})))
+    assert by_ends(streets) == {(1, 2): OneWay.FORWARD}
+    assert remarks == ["1 edges not for cars left out: 'footway' × 1"]
+
+
+def test_without_any_class_all_streets_are_collectors_and_it_is_told(tmp_path: Path) -> None:
+    graph = nx.MultiDiGraph(crs="epsg:4326")
+    graph.add_nodes_from((node, {"x": x, "y": y}) for node, (x, y) in PLACES.items())
+    graph.add_edge(1, 2, length=1000.0)
+    nx.write_graphml(graph, tmp_path / "bare.graphml")
+    streets, remarks = read_graphml(tmp_path / "bare.graphml")
+    assert streets.road_class.tolist() == [RoadClass.COLLECTOR]
+    assert remarks == ["no street has a class: all are taken as collector"]
+
+
+def test_an_undirected_graph_is_two_way(tmp_path: Path) -> None:
+    graph = nx.Graph(crs="epsg:4326")
+    graph.add_nodes_from((node, {"x": x, "y": y}) for node, (x, y) in PLACES.items())
+    graph.add_edge(1, 2, highway="primary")
+    nx.write_graphml(graph, tmp_path / "undirected.graphml")
+    streets, remarks = read_graphml(tmp_path / "undirected.graphml")
+    assert by_ends(streets) == {(1, 2): OneWay.NO}
+    assert remarks == ["the graph is undirected: every street is taken as two-way"]
+
+
+def test_a_projected_graph_is_read_in_its_own_crs(tmp_path: Path) -> None:
+    expected = read_graphml(write(tmp_path, (1, 2, {"geometry": BEND})))[0]
+    osmnx.save_graphml(osmnx.project_graph(osmnx.load_graphml(tmp_path / "graph.graphml")), tmp_path / "utm.graphml")
+    streets = read_graphml(tmp_path / "utm.graphml")[0]
+    assert streets.epsg == expected.epsg
+    assert streets.shape_xy_m == pytest.approx(expected.shape_xy_m, abs=0.01)
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not there")
+@pytest.mark.parametrize(
+    "name", ["small-osm/stockholm_w_simplified.graphml", "changsha-osm2019/changsha_core_small.graphml"]
+)
+def test_a_real_graph_keeps_every_edge_of_its_main_part(name: str) -> None:
+    network, _ = build_network(read_graphml(DATA / name)[0])
+    graph = osmnx.truncate.largest_component(osmnx.load_graphml(DATA / name), strongly=True)
+    assert (network.n_nodes, network.n_edges) == (len(graph), len(graph.edges))
+    assert network.length_m.sum() == pytest.approx(sum(length for *_, length in graph.edges(data="length")), rel=1e-6)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.graphml: found no such file"):
+        read_graphml(tmp_path / "none.graphml")
+
+
+def test_what_is_no_xml_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.graphml").write_text("{}")
+    with pytest.raises(InputError, match=r"bad\.graphml: found no XML.*osmnx\.save_graphml"):
+        read_graphml(tmp_path / "bad.graphml")
+
+
+def test_a_graph_without_a_crs_is_refused(tmp_path: Path) -> None:
+    graph = nx.MultiDiGraph()
+    graph.add_node(1, x=112.9, y=28.2)
+    nx.write_graphml(graph, tmp_path / "graph.graphml")
+    with pytest.raises(InputError, match=r"graph: found no `crs` entry; expected the CRS of the nodes"):
+        read_graphml(tmp_path / "graph.graphml")
+
+
+def test_a_node_without_coordinates_is_refused(tmp_path: Path) -> None:
+    graph = nx.MultiDiGraph(crs="epsg:4326")
+    graph.add_edge(7, 8)
+    nx.write_graphml(graph, tmp_path / "graph.graphml")
+    with pytest.raises(InputError, match=r"node 7: found no number as x and y; expected its coordinates"):
+        read_graphml(tmp_path / "graph.graphml")
+
+
+def test_a_graph_without_roads_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found no edge that a car may use"):
+        read_graphml(write(tmp_path, (1, 2, {"highway": "steps"})))

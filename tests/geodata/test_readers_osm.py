@@ -1,0 +1,279 @@
+"""OpenStreetMap files: what is read of them, and what is refused."""
+
+import bz2
+import gzip
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+import osmium
+import osmnx
+import pytest
+import requests
+import shapely
+
+from geodata.errors import InputError
+from geodata.network import OneWay, RoadClass, Streets, build_network
+from geodata.readers.noding import as_lines
+from geodata.readers.osm import read_osm, read_place
+from geodata.readers.values import CLASS_OF_HIGHWAY, POSTED_LIMIT_SHARE
+
+DATA = Path(__file__).parents[2] / "../shared/data/small-osm"
+STEP_DEG = 0.001
+NODES = {
+    10 * row + column: (112.9 + column * STEP_DEG, 28.2 + row * STEP_DEG) for row in range(5) for column in range(5)
+}
+
+Way = tuple[list[int], Mapping[str, str]]
+
+
+def osm_text(ways: Iterable[Way], nodes: Mapping[int, tuple[float, float]] = NODES) -> str:
+    lines = ['<osm version="0.6">']
+    lines += [f'<node id="{i + 1}" lon="{x:.7f}" lat="{y:.7f}" version="1"/>' for i, (x, y) in nodes.items()]
+    for number, (refs, tags) in enumerate(ways, 1):
+        lines.append(f'<way id="{number}" version="1">')
+        lines += [f'<nd ref="{ref + 1}"/>' for ref in refs]
+        lines += [f"<tag k={quoteattr(k)} v={quoteattr(v)}/>" for k, v in tags.items()]
+        lines.append("</way>")
+    return "\n".join([*lines, "</osm>"])
+
+
+def write(folder: Path, *ways: Way, nodes: Mapping[int, tuple[float, float]] = NODES) -> Path:
+    path = folder / "made.osm"
+    path.write_text(osm_text(ways, nodes), "utf-8")
+    return path
+
+
+def read_one(folder: Path, **tags: str) -> Streets:
+    return read_osm(write(folder, ([0, 1], {"highway": "residential"} | tags)))[0]
+
+
+def lengths_m(streets: Streets) -> np.ndarray:
+    return np.asarray(shapely.length(as_lines(streets.shape_xy_m, streets.shape_first)))
+
+
+def test_ways_become_streets_between_the_nodes_that_they_share(tmp_path: Path) -> None:
+    across = ([10, 11, 12, 13], {"highway": "primary", "name": "五一大道"})
+    along = ([2, 12, 22], {"highway": "residential"})
+    streets, remarks = read_osm(write(tmp_path, across, along))
+    assert sorted(zip(streets.start, streets.end, strict=True)) == [(3, 13), (11, 13), (13, 14), (13, 23)]
+    assert streets.epsg == 4547
+    assert sorted(streets.name) == ["", "", "五一大道", "五一大道"]
+    assert sorted(np.diff(streets.shape_first)) == [2, 2, 2, 3]
+    assert lengths_m(streets).sum() == pytest.approx(3 * 98.1 + 2 * 110.8, rel=0.002)
+    assert remarks == []
+
+
+def test_ways_that_cross_without_a_common_node_do_not_meet(tmp_path: Path) -> None:
+    streets, _ = read_osm(write(tmp_path, ([10, 12], {"highway": "trunk"}), ([1, 21], {"highway": "service"})))
+    assert len(streets.start) == 2
+
+
+@pytest.mark.parametrize(
+    ("highway", "road_class"),
+    [
+        ("motorway", RoadClass.EXPRESSWAY),
+        ("trunk_link", RoadClass.EXPRESSWAY),
+        ("primary", RoadClass.ARTERIAL),
+        ("secondary_link", RoadClass.COLLECTOR),
+        ("tertiary", RoadClass.COLLECTOR),
+        ("living_street", RoadClass.LOCAL),
+        ("service", RoadClass.LOCAL),
+    ],
+)
+def test_the_class_follows_the_highway_tag(tmp_path: Path, highway: str, road_class: RoadClass) -> None:
+    assert read_one(tmp_path, highway=highway).road_class.tolist() == [road_class]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"highway": "footway"},
+        {"highway": "cycleway"},
+        {"highway": "track"},
+        {"highway": "construction"},
+        {"highway": "pedestrian", "area": "yes"},
+        {"highway": "service", "service": "parking_aisle"},
+        {"highway": "service", "service": "drive-through"},
+        {"highway": "residential", "access": "private"},
+        {"highway": "residential", "access": "no"},
+        {"highway": "residential", "motor_vehicle": "no"},
+        {"waterway": "river"},
+    ],
+)
+def test_what_a_patrol_car_may_not_drive_on_is_left_out(tmp_path: Path, tags: Mapping[str, str]) -> None:
+    streets, _ = read_osm(write(tmp_path, ([0, 1], {"highway": "residential"}), ([10, 11], tags)))
+    assert streets.start.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "tags", [{"access": "no", "emergency": "yes"}, {"access": "no", "motor_vehicle": "yes"}, {"access": "destination"}]
+)
+def test_ways_open_to_emergencies_or_cars_are_kept(tmp_path: Path, tags: Mapping[str, str]) -> None:
+    assert len(read_one(tmp_path, **tags).start) == 1
+
+
+def test_closed_ways_are_counted(tmp_path: Path) -> None:
+    ways = [([0, 1], {"highway": "service"}), ([10, 11], {"highway": "service", "access": "private"})]
+    assert read_osm(write(tmp_path, *ways))[1] == ["1 ways closed to the public were left out"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "one_way"),
+    [
+        ({}, OneWay.NO),
+        ({"oneway": "yes"}, OneWay.FORWARD),
+        ({"oneway": "1"}, OneWay.FORWARD),
+        ({"oneway": "-1"}, OneWay.BACKWARD),
+        ({"oneway": "no"}, OneWay.NO),
+        ({"junction": "roundabout"}, OneWay.FORWARD),
+        ({"junction": "roundabout", "oneway": "no"}, OneWay.NO),
+        ({"highway": "motorway"}, OneWay.FORWARD),
+        ({"highway": "motorway", "oneway": "no"}, OneWay.NO),
+        ({"highway": "motorway_link"}, OneWay.NO),
+    ],
+)
+def test_one_way_marks(tmp_path: Path, tags: dict[str, str], one_way: OneWay) -> None:
+    assert read_one(tmp_path, **tags).one_way.tolist() == [one_way]
+
+
+@pytest.mark.parametrize(
+    ("posted", "kmh"),
+    [("50", 50), ("50 km/h", 50), ("30 mph", 48.28), ("30mph", 48.28), ("7.5", 7.5)],
+)
+def test_a_posted_limit_becomes_a_driving_speed(tmp_path: Path, posted: str, kmh: float) -> None:
+    assert read_one(tmp_path, maxspeed=posted).speed_kmh[0] == pytest.approx(POSTED_LIMIT_SHARE * kmh, rel=1e-3)
+
+
+@pytest.mark.parametrize("posted", ["251", "1", "none", "walk", "CN:urban", "50;30", "-50"])
+def test_a_limit_that_cannot_be_is_left_to_the_class_and_counted(tmp_path: Path, posted: str) -> None:
+    path = write(tmp_path, ([0, 1], {"highway": "primary", "maxspeed": posted}))
+    streets, remarks = read_osm(path)
+    assert np.isnan(streets.speed_kmh).all()
+    assert remarks == [f"1 speed limits not used, the class decides: {posted!r} × 1"]
+
+
+def test_a_direction_that_is_none_counts_as_both_and_is_told(tmp_path: Path) -> None:
+    streets, remarks = read_osm(write(tmp_path, ([0, 1], {"highway": "primary", "oneway": "reversible"})))
+    assert streets.one_way.tolist() == [OneWay.NO]
+    assert remarks == ["1 one-way marks not understood, taken as both ways: 'reversible' × 1"]
+
+
+def test_the_reference_stands_in_for_a_missing_name(tmp_path: Path) -> None:
+    assert list(read_one(tmp_path, ref="G4").name) == ["G4"]
+    assert list(read_one(tmp_path, ref="G4", name="京港澳高速").name) == ["京港澳高速"]
+
+
+def test_a_roundabout_is_cut_where_streets_enter_it(tmp_path: Path) -> None:
+    ring = ([11, 12, 22, 21, 11], {"highway": "primary", "junction": "roundabout"})
+    streets, _ = read_osm(write(tmp_path, ring, ([1, 11], {"highway": "primary"}), ([22, 32], {"highway": "primary"})))
+    assert sorted(zip(streets.start, streets.end, strict=True)) == [(2, 12), (12, 23), (23, 12), (23, 33)]
+
+
+def test_a_way_ends_where_its_node_was_cut_off(tmp_path: Path) -> None:
+    nodes = {i: xy for i, xy in NODES.items() if i != 2}
+    path = write(tmp_path, ([0, 1, 2, 3, 4], {"highway": "primary"}), nodes=nodes)
+    streets, remarks = read_osm(path)
+    assert sorted(zip(streets.start, streets.end, strict=True)) == [(1, 2), (4, 5)]
+    assert remarks == ["1 nodes of ways are not in the file: the ways end there"]
+
+
+def test_every_packing_gives_the_same_streets(tmp_path: Path) -> None:
+    text = osm_text([([10, 11, 12], {"highway": "primary"}), ([1, 11], {"highway": "service", "oneway": "-1"})])
+    (tmp_path / "a.osm").write_text(text, "utf-8")
+    (tmp_path / "a.osm.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "a.osm.bz2").write_bytes(bz2.compress(text.encode()))
+    with osmium.SimpleWriter(str(tmp_path / "a.osm.pbf")) as writer:
+        for item in osmium.FileProcessor(str(tmp_path / "a.osm")):
+            writer.add(item)
+    expected = build_network(read_osm(tmp_path / "a.osm")[0])[0].digest
+    for end in ("osm.gz", "osm.bz2", "osm.pbf"):
+        assert build_network(read_osm(tmp_path / f"a.{end}")[0])[0].digest == expected
+
+
+def drivable_length_by_osmnx_m(path: Path) -> float:
+    """Of the ways that the reader keeps, by great circles."""
+    graph = osmnx.graph_from_xml(path, simplify=False, retain_all=True, bidirectional=False)
+    streets = {}
+    for u, v, tags in graph.edges(data=True):
+        kept = tags.get("highway") in CLASS_OF_HIGHWAY and tags.get("access") not in ("no", "private")
+        if kept and tags.get("service") != "parking_aisle":
+            streets[frozenset((u, v))] = tags["length"]
+    return float(sum(streets.values()))
+
+
+def test_the_length_agrees_with_osmnx(tmp_path: Path) -> None:
+    ways = [([row * 10 + i for i in range(5)], {"highway": "primary"}) for row in range(5)]
+    ways += [([i * 10 + column for i in range(5)], {"highway": "residential"}) for column in range(5)]
+    ways.append(([0, 11, 22], {"highway": "footway"}))
+    path = write(tmp_path, *ways)
+    assert lengths_m(read_osm(path)[0]).sum() == pytest.approx(drivable_length_by_osmnx_m(path), rel=0.003)
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data/small-osm is not there")
+def test_the_length_of_west_oakland_agrees_with_osmnx() -> None:
+    path = DATA / "West-Oakland.osm.bz2"
+    assert lengths_m(read_osm(path)[0]).sum() == pytest.approx(drivable_length_by_osmnx_m(path), rel=0.003)
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data/small-osm is not there")
+@pytest.mark.parametrize(
+    ("name", "epsg", "least_km"), [("baltimore.osm.pbf", 32618, 500), ("moscow.osm.gz", 32637, 70)]
+)
+def test_a_real_extract_makes_a_network(name: str, epsg: int, least_km: float) -> None:
+    network, dropped = build_network(read_osm(DATA / name)[0])
+    assert network.epsg == epsg
+    assert network.street_length_m.sum() > least_km * 1000
+    assert sum(part.length_m for part in dropped) < 0.2 * network.street_length_m.sum()
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.osm: found no such file.*Check the path"):
+        read_osm(tmp_path / "none.osm")
+
+
+def test_a_file_that_is_no_osm_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.osm"
+    path.write_text("hello")
+    with pytest.raises(InputError, match=r"bad\.osm: found XML parsing error.*expected OpenStreetMap data.*\.osm\.pbf"):
+        read_osm(path)
+
+
+def test_a_file_without_roads_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"made\.osm: found no drivable way; expected ways with highway="):
+        read_osm(write(tmp_path, ([0, 1], {"highway": "footway"})))
+
+
+def test_ways_without_nodes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found ways without the nodes"):
+        read_osm(write(tmp_path, ([0, 1], {"highway": "primary"}), nodes={5: (112.9, 28.2)}))
+
+
+def raising(error: Exception) -> Any:
+    def download(*_args: object, **_options: object) -> None:
+        raise error
+
+    return download
+
+
+def test_a_place_without_a_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(osmnx, "graph_from_place", raising(requests.exceptions.ConnectionError("no route")))
+    with pytest.raises(InputError, match=r"Yuelu.*no answer from the OpenStreetMap servers.*Connect to the network"):
+        read_place("Yuelu District, Changsha")
+
+
+def test_an_unknown_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(osmnx, "graph_from_place", raising(ValueError("Nominatim geocoder returned 0 results")))
+    with pytest.raises(InputError, match=r"Atlantis.*returned 0 results.*Check the spelling"):
+        read_place("Atlantis")
+
+
+def test_a_downloaded_place_is_read_as_a_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, ([0, 1, 2], {"highway": "primary", "oneway": "yes"}), ([2, 12, 1], {"highway": "service"}))
+    graph = osmnx.graph_from_xml(path, retain_all=True)
+    monkeypatch.setattr(osmnx, "graph_from_place", lambda *_args, **_options: graph)
+    streets, _ = read_place("Somewhere")
+    assert lengths_m(streets).sum() == pytest.approx(lengths_m(read_osm(path)[0]).sum(), rel=1e-6)
+    assert sorted(streets.one_way) == [OneWay.NO, OneWay.FORWARD, OneWay.FORWARD]
