@@ -18,7 +18,6 @@ from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, SpeedProfile
 
-
 Rows = NDArray[np.int64]
 
 
@@ -56,13 +55,12 @@ class RoadTravel:
         self.speeds = speeds or SpeedProfile()
         self._period_of_hour, self._hour_of_period = self.speeds.period_of_hour()
         self._periods: dict[int, Period] = {}
-        self._in_tail = network.tail[network.in_edge]
         self._scratch = search.Scratch.of_size(network.n_nodes, network.n_edges)
-        # plain copies: numba compiles once for contiguous arrays in memory, not again for mapped ones
-        n = network
-        self._first_in, self._in_edge = np.array(n.first_in), np.array(n.in_edge)
-        self._tail, self._head, self._twin = np.array(n.tail), np.array(n.head), np.array(n.twin)
-        self._length_m = np.array(n.length_m)
+        # plain copies: numba compiles for arrays in memory, and would again for mapped ones
+        self._first_in, self._in_edge = np.array(network.first_in), np.array(network.in_edge)
+        self._in_tail = network.tail[self._in_edge]
+        self._ends = np.stack([network.tail, network.head, network.twin], 1)
+        self._length_m = np.array(network.length_m)
 
     def period(self, hour: int) -> Period:
         """Edge times in an hour of the week; hours of equal speeds share one."""
@@ -94,55 +92,47 @@ class RoadTravel:
             limit_s: later ones are left out.
 
         Returns:
-            Rows, soonest first (ties: first in `rows`), and seconds; fewer than k where there are fewer.
+            Rows, soonest first (ties: the smaller row), and seconds; fewer than k where there are fewer.
         """
         period, s = self.period(hour), self._scratch
-        rows = np.asarray(rows, np.int64)
         best, cost = np.empty(k, np.int64), np.empty(k)
         found = search.nearest(
             self._first_in,
             self._in_tail,
             period.in_time_s,
-            self._tail,
-            self._head,
-            self._twin,
+            self._ends,
             period.time_s,
             self._length_m,
             s.stamp,
-            s.node_stamp,
+            s.mark,
             s.dist_s,
-            s.via,
             s.heap_s,
             s.heap_node,
-            s.link_stamp,
-            s.first_link,
             target.edge,
             target.offset_m,
-            rows,
+            np.asarray(rows, np.int64),
             positions.edge,
             positions.offset_m,
             delay_s,
             slowness,
             best,
             cost,
-            limit_s,
+            0,
+            float(limit_s),
         )
-        return rows[best[:found]], cost[:found]
+        return best[:found], cost[:found]
 
     def last_route(self, origin: Position, target: Position, hour: int) -> Route:
         """The route of a candidate that the last call of `nearest` found, for the same target and hour."""
-        time_s, s = self.period(hour).time_s, self._scratch
-        count, begin, end, road_s, metres = search.trace(
+        s = self._scratch
+        count, begin, end, metres, road_s = search.trace(
             self._in_edge,
-            self._tail,
-            self._head,
-            self._twin,
-            time_s,
+            self._ends,
+            self.period(hour).time_s,
             self._length_m,
             s.stamp,
-            s.node_stamp,
+            s.mark,
             s.dist_s,
-            s.via,
             s.path,
             target.edge,
             target.offset_m,
@@ -169,14 +159,22 @@ class RoadTravel:
         """(n_nodes,) seconds from the nearest of the positions to each node; infinity beyond the limit."""
         n, time_s = self.network, self.period(hour).time_s / speed_factor
         share = positions.offset_m / self._length_m[positions.edge]
-        back = self._twin[positions.edge]
+        back = n.twin[positions.edge]
         two_way = back >= 0
-        seeds = np.r_[self._head[positions.edge], self._tail[positions.edge][two_way]]
+        seeds = np.r_[n.head[positions.edge], n.tail[positions.edge][two_way]]
         seed_s = np.r_[(1 - share) * time_s[positions.edge], share[two_way] * time_s[back[two_way]]]
         dist_s = np.empty(n.n_nodes)
         room = n.n_edges + len(seeds)
         search.spread(
-            n.first_out, self._head, time_s, np.empty(room), np.empty(room, np.int32), seeds, seed_s, limit_s, dist_s
+            n.first_out,
+            self._ends[:, search.HEAD].copy(),
+            time_s,
+            np.empty(room),
+            np.empty(room, np.int32),
+            seeds,
+            seed_s,
+            limit_s,
+            dist_s,
         )
         return dist_s
 
@@ -191,8 +189,8 @@ class RoadTravel:
         forward_s[n.street[~n.backward]] = time_s[~n.backward]
         backward_s[n.street[n.backward]] = time_s[n.backward]
         first = n.edge_of_street
-        begin = np.where(n.backward[first], self._head[first], self._tail[first])
-        end = np.where(n.backward[first], self._tail[first], self._head[first])
+        begin = np.where(n.backward[first], n.head[first], n.tail[first])
+        end = np.where(n.backward[first], n.tail[first], n.head[first])
         # a position parts its street in two, so that on each part time runs inwards from the ends alone
         share = positions.offset_m / self._length_m[positions.edge]
         at_street = n.street[positions.edge]

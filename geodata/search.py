@@ -11,50 +11,47 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from geodata.network import Floats, Ints
 
-DIRECT, BY_HEAD, BY_TAIL = 0, 1, 2
-"""How a route leaves its origin: along the target's own street, by its edge's head, or turned about by its tail."""
 
-
-def _compiled(function: Any) -> Any:
+def compiled(function: Any) -> Any:
     return numba.njit(function, cache=True, nogil=True, error_model="numpy")
+
+
+TAIL, HEAD, TWIN = 0, 1, 2
+"""Columns of `ends`, which has a row an edge."""
+STAMP, VIA, LINK_STAMP, FIRST_LINK = 0, 1, 2, 3
+"""Columns of `mark`, which has a row a node: the search that reached it last and by which link, the search in which
+candidates leave by it and the first of them."""
 
 
 class Scratch(NamedTuple):
     """Working memory of the searches over one network; nothing is cleared: what counts bears the last stamp."""
 
-    stamp: NDArray[np.int32]
-    """[0] is the last stamp given."""
-    node_stamp: NDArray[np.int32]
+    stamp: Ints
+    """(1,) the last stamp given."""
+    mark: Ints
+    """(n, 4)"""
     dist_s: Floats
-    via: Ints
-    """The link by which a node was reached."""
+    """(n,)"""
     heap_s: Floats
     heap_node: Ints
-    link_stamp: NDArray[np.int32]
-    first_link: Ints
-    """The first of the candidates that leave by a node."""
     path: Ints
 
     @classmethod
     def of_size(cls, n_nodes: int, n_edges: int) -> Scratch:
         return cls(
             np.zeros(1, np.int32),
-            np.zeros(n_nodes, np.int32),
+            np.zeros((n_nodes, 4), np.int32),
             np.empty(n_nodes),
-            np.empty(n_nodes, np.int32),
             np.empty(n_edges + 4),
             np.empty(n_edges + 4, np.int32),
-            np.zeros(n_nodes, np.int32),
-            np.empty(n_nodes, np.int32),
             np.empty(n_nodes + 2, np.int32),
         )
 
 
-@_compiled
+@compiled
 def push(heap_s: Any, heap_node: Any, size: int, key: float, node: int) -> int:
     """Add a node to a binary heap of the given size; its new size."""
     i = size
@@ -70,7 +67,7 @@ def push(heap_s: Any, heap_node: Any, size: int, key: float, node: int) -> int:
     return size + 1
 
 
-@_compiled
+@compiled
 def pop(heap_s: Any, heap_node: Any, size: int) -> int:
     """Take the least entry, which the caller has read at 0, off a heap; its new size."""
     size -= 1
@@ -92,13 +89,13 @@ def pop(heap_s: Any, heap_node: Any, size: int) -> int:
     return size
 
 
-@_compiled
-def _offer(best: Any, best_cost: Any, n_best: int, who: int, cost: float) -> int:
-    """Put a candidate into the sorted list of the best, once; the list's new length. Ties break by number."""
+@compiled
+def offer(best: Any, best_cost: Any, n_best: int, row: int, cost: float) -> int:
+    """Put a row into the sorted list of the best, once; the list's new length. Ties break by row."""
     k = len(best)
     at = n_best
     for i in range(n_best):
-        if best[i] == who:
+        if best[i] == row:
             at = i
             break
     if at < n_best:
@@ -108,35 +105,45 @@ def _offer(best: Any, best_cost: Any, n_best: int, who: int, cost: float) -> int
         n_best += 1
     else:
         at = k - 1
-        if best_cost[at] < cost or (best_cost[at] == cost and best[at] < who):
+        if best_cost[at] < cost or (best_cost[at] == cost and best[at] < row):
             return n_best
-    while at > 0 and (best_cost[at - 1] > cost or (best_cost[at - 1] == cost and best[at - 1] > who)):
+    while at > 0 and (best_cost[at - 1] > cost or (best_cost[at - 1] == cost and best[at - 1] > row)):
         best[at] = best[at - 1]
         best_cost[at] = best_cost[at - 1]
         at -= 1
-    best[at] = who
+    best[at] = row
     best_cost[at] = cost
     return n_best
 
 
-@_compiled
+@compiled
+def direct_s(ends: Any, time_s: Any, edge: int, share: float, target_edge: int, target_share: float) -> float:
+    """Seconds along the street that two positions share; infinity where they share none, or it is one-way against."""
+    back = ends[target_edge, TWIN]
+    if edge == back:
+        share = 1.0 - share
+    elif edge != target_edge:
+        return np.inf
+    if share <= target_share:
+        return (target_share - share) * time_s[target_edge]
+    if back >= 0:
+        return (share - target_share) * time_s[back]
+    return np.inf
+
+
+@compiled
 def nearest(
     first_in: Any,
     in_tail: Any,
     in_time_s: Any,
-    tail: Any,
-    head: Any,
-    twin: Any,
+    ends: Any,
     time_s: Any,
     length_m: Any,
     stamp: Any,
-    node_stamp: Any,
+    mark: Any,
     dist_s: Any,
-    via: Any,
     heap_s: Any,
     heap_node: Any,
-    link_stamp: Any,
-    first_link: Any,
     target_edge: int,
     target_m: float,
     rows: Any,
@@ -146,67 +153,61 @@ def nearest(
     slowness: Any,
     best: Any,
     best_cost: Any,
+    n_best: int,
     limit: float,
 ) -> int:
     """The len(best) candidates of least delay_s + slowness * road time to the target, nearest first.
 
-    Candidates are the given rows of edge, offset_m, delay_s and slowness. Searches from the target against the
-    traffic and stops when no unsettled node can yield a better one, or at a cost of `limit`. Fills best (positions in
-    `rows`) and best_cost; returns how many were found. `via` then holds the routes.
+    Candidates are the given rows of edge, offset_m, delay_s and slowness, beside the n_best that `best` and `best_cost`
+    already hold. Searches from the target against the traffic and stops when no unsettled node can yield a better one,
+    or at a cost of `limit`. Fills best (rows) and best_cost; returns how many they hold. `mark` then holds the routes.
     """
     n = len(rows)
     stamp[0] += 1
     now = stamp[0]
     next_link = np.empty(2 * n, np.int32)
     link_s = np.empty(2 * n)
-    n_best = 0
     least_delay = np.inf
     least_slowness = np.inf
     target_share = target_m / length_m[target_edge]
-    back = twin[target_edge]
+    back = ends[target_edge, TWIN]
+    k = min(len(best), n_best + n)
     for i in range(n):
         row = rows[i]
         e = edge[row]
         share = offset_m[row] / length_m[e]
-        if delay_s[row] < least_delay:
-            least_delay = delay_s[row]
-        if slowness[row] < least_slowness:
-            least_slowness = slowness[row]
-        if e == target_edge or e == back:
-            along = target_share - (share if e == target_edge else 1.0 - share)
-            if along >= 0.0:
-                road = along * time_s[target_edge]
-                n_best = _offer(best, best_cost, n_best, i, delay_s[row] + slowness[row] * road)
-            elif back >= 0:
-                road = -along * time_s[back]
-                n_best = _offer(best, best_cost, n_best, i, delay_s[row] + slowness[row] * road)
-        node = head[e]
+        least_delay = min(least_delay, delay_s[row])
+        least_slowness = min(least_slowness, slowness[row])
+        cost = delay_s[row] + slowness[row] * direct_s(ends, time_s, e, share, target_edge, target_share)
+        if cost <= limit and cost < np.inf:
+            n_best = offer(best, best_cost, n_best, row, cost)
+        node = ends[e, HEAD]
         link_s[2 * i] = (1.0 - share) * time_s[e]
-        next_link[2 * i] = first_link[node] if link_stamp[node] == now else -1
-        link_stamp[node] = now
-        first_link[node] = 2 * i
-        if twin[e] >= 0:
-            node = tail[e]
-            link_s[2 * i + 1] = share * time_s[twin[e]]
-            next_link[2 * i + 1] = first_link[node] if link_stamp[node] == now else -1
-            link_stamp[node] = now
-            first_link[node] = 2 * i + 1
+        next_link[2 * i] = mark[node, FIRST_LINK] if mark[node, LINK_STAMP] == now else -1
+        mark[node, LINK_STAMP] = now
+        mark[node, FIRST_LINK] = 2 * i
+        twin = ends[e, TWIN]
+        if twin >= 0:
+            node = ends[e, TAIL]
+            link_s[2 * i + 1] = share * time_s[twin]
+            next_link[2 * i + 1] = mark[node, FIRST_LINK] if mark[node, LINK_STAMP] == now else -1
+            mark[node, LINK_STAMP] = now
+            mark[node, FIRST_LINK] = 2 * i + 1
 
     size = 0
-    node = tail[target_edge]
-    node_stamp[node] = now
+    node = ends[target_edge, TAIL]
+    mark[node, STAMP] = now
     dist_s[node] = target_share * time_s[target_edge]
-    via[node] = -1
+    mark[node, VIA] = -1
     size = push(heap_s, heap_node, size, dist_s[node], node)
     if back >= 0:
-        node = head[target_edge]
+        node = ends[target_edge, HEAD]
         road = (1.0 - target_share) * time_s[back]
-        if node_stamp[node] != now or road < dist_s[node]:
-            node_stamp[node] = now
+        if mark[node, STAMP] != now or road < dist_s[node]:
+            mark[node, STAMP] = now
             dist_s[node] = road
-            via[node] = -2
+            mark[node, VIA] = -2
             size = push(heap_s, heap_node, size, road, node)
-    k = min(len(best), n)
     while size > 0:
         reached = heap_s[0]
         node = heap_node[0]
@@ -216,103 +217,97 @@ def nearest(
         size = pop(heap_s, heap_node, size)
         if reached > dist_s[node]:
             continue
-        if link_stamp[node] == now:
-            link = first_link[node]
+        if mark[node, LINK_STAMP] == now:
+            link = mark[node, FIRST_LINK]
             while link >= 0:
                 row = rows[link >> 1]
                 cost = delay_s[row] + slowness[row] * (reached + link_s[link])
                 if cost <= limit:
-                    n_best = _offer(best, best_cost, n_best, link >> 1, cost)
+                    n_best = offer(best, best_cost, n_best, row, cost)
                 link = next_link[link]
         for j in range(first_in[node], first_in[node + 1]):
             other = in_tail[j]
             road = reached + in_time_s[j]
-            if node_stamp[other] != now or road < dist_s[other]:
-                node_stamp[other] = now
+            if mark[other, STAMP] != now or road < dist_s[other]:
+                mark[other, STAMP] = now
                 dist_s[other] = road
-                via[other] = j
+                mark[other, VIA] = j
                 size = push(heap_s, heap_node, size, road, other)
     return n_best
 
 
-@_compiled
+@compiled
+def lay_direct(
+    ends: Any, length_m: Any, path: Any, edge: int, share: float, target_edge: int, target_share: float
+) -> tuple[int, float, float, float]:
+    """A route along one street: fills `path`; its number of edges, begin and end share, and metres."""
+    if edge != target_edge:
+        share = 1.0 - share
+    path[0] = target_edge
+    if share > target_share:
+        path[0] = ends[target_edge, TWIN]
+        share, target_share = 1.0 - share, 1.0 - target_share
+    return 1, share, target_share, (target_share - share) * length_m[target_edge]
+
+
+@compiled
 def trace(
     in_edge: Any,
-    tail: Any,
-    head: Any,
-    twin: Any,
+    ends: Any,
     time_s: Any,
     length_m: Any,
     stamp: Any,
-    node_stamp: Any,
+    mark: Any,
     dist_s: Any,
-    via: Any,
     path: Any,
     target_edge: int,
     target_m: float,
     edge: int,
     offset_m: float,
 ) -> tuple[int, float, float, float, float]:
-    """The fastest route of a candidate of the last `nearest`: fills `path` with its edges.
+    """The fastest route of a candidate that the last `nearest` found: fills `path` with its edges.
 
-    Returns their number, the share of the first where it begins, the share of the last where it ends, seconds on the
-    road and metres.
+    Returns their number, the share of the first where it begins, the share of the last where it ends, metres and
+    seconds on the road.
     """
     now = stamp[0]
     share = offset_m / length_m[edge]
     target_share = target_m / length_m[target_edge]
-    back = twin[target_edge]
-    road = np.inf
-    way = DIRECT
-    begin = share
-    if edge == target_edge or edge == back:
-        begin = share if edge == target_edge else 1.0 - share
-        if begin <= target_share:
-            road = (target_share - begin) * time_s[target_edge]
-        elif back >= 0:
-            road = (begin - target_share) * time_s[back]
-    direct_begin = begin
-    node = head[edge]
-    if node_stamp[node] == now and dist_s[node] + (1.0 - share) * time_s[edge] < road:
+    road = direct_s(ends, time_s, edge, share, target_edge, target_share)
+    start = -1
+    node = ends[edge, HEAD]
+    if mark[node, STAMP] == now and dist_s[node] + (1.0 - share) * time_s[edge] < road:
         road = dist_s[node] + (1.0 - share) * time_s[edge]
-        way = BY_HEAD
-    if twin[edge] >= 0:
-        node = tail[edge]
-        if node_stamp[node] == now and dist_s[node] + share * time_s[twin[edge]] < road:
-            road = dist_s[node] + share * time_s[twin[edge]]
-            way = BY_TAIL
-    if way == DIRECT:
-        if direct_begin <= target_share:
-            path[0] = target_edge
-            return 1, direct_begin, target_share, road, (target_share - direct_begin) * length_m[target_edge]
-        path[0] = back
-        return 1, 1.0 - direct_begin, 1.0 - target_share, road, (direct_begin - target_share) * length_m[back]
-    if way == BY_HEAD:
-        path[0] = edge
-        begin = share
-        node = head[edge]
-    else:
-        path[0] = twin[edge]
-        begin = 1.0 - share
-        node = tail[edge]
-    metres = (1.0 - begin) * length_m[edge]
+        start = edge
+    twin = ends[edge, TWIN]
+    if twin >= 0:
+        node = ends[edge, TAIL]
+        if mark[node, STAMP] == now and dist_s[node] + share * time_s[twin] < road:
+            road = dist_s[node] + share * time_s[twin]
+            start = twin
+    if start < 0:
+        count, begin, end, metres = lay_direct(ends, length_m, path, edge, share, target_edge, target_share)
+        return count, begin, end, metres, road
+    begin = share if start == edge else 1.0 - share
+    path[0] = start
+    metres = (1.0 - begin) * length_m[start]
+    node = ends[start, HEAD]
     count = 1
-    while via[node] >= 0:
-        e = in_edge[via[node]]
+    while mark[node, VIA] >= 0:
+        e = in_edge[mark[node, VIA]]
         path[count] = e
         count += 1
         metres += length_m[e]
-        node = head[e]
-    if via[node] == -1:
-        path[count] = target_edge
-        end = target_share
-    else:
-        path[count] = back
+        node = ends[e, HEAD]
+    end = target_share
+    path[count] = target_edge
+    if mark[node, VIA] == -2:
         end = 1.0 - target_share
-    return count + 1, begin, end, road, metres + end * length_m[target_edge]
+        path[count] = ends[target_edge, TWIN]
+    return count + 1, begin, end, metres + end * length_m[target_edge], road
 
 
-@_compiled
+@compiled
 def spread(
     first: Any,
     other: Any,
