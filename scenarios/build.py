@@ -1,0 +1,214 @@
+"""From a scenario to a problem: the city opened, tables turned into the engine's types, units dealt to posts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import time
+from itertools import chain, count, islice
+from pathlib import Path
+
+import numpy as np
+
+from dispatch.demand import CellWeight, Demand, draw_incidents
+from dispatch.incidents import IncidentType
+from dispatch.policies.dispatching import POLICIES
+from dispatch.problem import Problem
+from dispatch.standard import ResponseStandard
+from dispatch.units import DAY_S, Shift, UnitSpec
+from geodata.city import City
+from geodata.errors import Faults
+from geodata.network import RoadClass
+from geodata.sites import PlaceClass
+from geodata.speeds import HOURS_A_WEEK, NIGHT_HOURS, PEAK_HOURS, SpeedProfile
+from geodata.synthetic import demo_city
+from scenarios.schema import CityPart, Scenario, ShiftPart
+
+DEMO = "demo"
+DAYS_A_YEAR = 365.0
+STATION_KINDS = frozenset({"station", "police_station", "派出所"})
+"""Kinds of post that turn out as a police station 派出所 does."""
+
+
+def open_city(part: CityPart) -> City:
+    """Load the saved city, or make the one of the seed.
+
+    Raises:
+        InputError: as `City.load`.
+    """
+    if part.path is not None:
+        return City.load(Path(part.path))
+    return demo_city() if part.synthetic_seed is None else demo_city(part.synthetic_seed)
+
+
+def city_named(name: str) -> City:
+    """The city in a folder, or the demo city where the name is `demo`.
+
+    Raises:
+        InputError: as `City.load`.
+    """
+    return demo_city() if name == DEMO and not Path(name).exists() else City.load(Path(name))
+
+
+def build_problem(scenario: Scenario, city: City, replication: int = 0, n_units: int | None = None) -> Problem:
+    """The problem that a scenario poses in a city.
+
+    Args:
+        replication: another draw of the same demand.
+        n_units: on duty in each shift, in place of the scenario's own count.
+
+    Raises:
+        InputError: with each reason why the city cannot answer the scenario.
+    """
+    check_fit(scenario, city)
+    run, standard = scenario.run, standard_of(scenario)
+    horizon_s = run.days * DAY_S
+    return Problem(
+        city=city,
+        incidents=draw_incidents(
+            city,
+            demand_of(scenario, city),
+            standard,
+            start=run.start,
+            horizon_s=horizon_s,
+            seed=run.seed,
+            replication=replication,
+        ),
+        units=units_of(scenario, city, n_units),
+        standard=standard,
+        policy=POLICIES[scenario.dispatch.policy],
+        speeds=speeds_of(scenario),
+        start=run.start,
+        horizon_s=horizon_s,
+    )
+
+
+def check_fit(scenario: Scenario, city: City) -> None:
+    """Whether the city holds what the scenario needs.
+
+    Raises:
+        InputError: no posts, no cells, or no residents where demand comes from them.
+    """
+    faults = Faults(f"city {city.name_en or city.name}")
+    if not len(city.posts):
+        faults.add("posts", "none", "at least one post", "Build the city with --posts FILE or --make-posts N.")
+    if not len(city.grid):
+        faults.add("grid", "no cells", "at least one cell", "Build the city with --grid FILE or --cell-m METRES.")
+    else:
+        _check_weights(scenario, city, faults)
+    faults.raise_any()
+
+
+def _check_weights(scenario: Scenario, city: City, faults: Faults) -> None:
+    demand = scenario.demand
+    mend = "Build the city with --residents N"
+    if not city.grid.cells["residents"].sum() > 0:
+        if demand.weight is CellWeight.RESIDENTS:
+            expected = 'residents in the cells, as demand.weight is "residents"'
+            faults.add("grid", "no residents", expected, f'{mend}, or set demand.weight = "road_length".')
+        if demand.per_1000_residents_a_year is not None:
+            expected = "residents in the cells, as demand.per_1000_residents_a_year is stated or meant"
+            faults.add("grid", "no residents", expected, f"{mend}, or state demand.incidents_per_day.")
+    if demand.weight is CellWeight.ROAD_LENGTH and not city.road_m_by_cell.sum() > 0:
+        faults.add(
+            "grid", "no street in any cell", "cells that hold streets", "Give the roads and the grid of one city."
+        )
+
+
+def demand_of(scenario: Scenario, city: City) -> Demand:
+    """The scenario's demand, its rate for this city."""
+    part = scenario.demand
+    rate = part.incidents_per_day
+    if rate is None:
+        residents = float(city.grid.cells["residents"].sum())
+        rate = (part.per_1000_residents_a_year or 0.0) * residents / 1000 / DAYS_A_YEAR
+    return Demand(
+        incidents_per_day=rate,
+        weight=part.weight,
+        type_share={kind: getattr(part.type_share, kind.label) for kind in IncidentType},
+        priority_share={p: getattr(part.priority_share, f"p{p}") for p in range(1, 5)},
+        hour_weight=part.hour_weight,
+        weekday_weight=part.weekday_weight,
+        desk_mean_s=part.desk_mean_s,
+        desk_cv=part.desk_cv,
+        on_scene_mean_s={kind: 60 * getattr(part.on_scene_min, kind.label) for kind in IncidentType},
+        on_scene_cv=part.on_scene_cv,
+        second_unit_share={p: getattr(part.second_unit_share, f"p{p}") for p in range(1, 5)},
+    )
+
+
+def standard_of(scenario: Scenario) -> ResponseStandard:
+    """The scenario's response standard."""
+    part = scenario.standard
+    return ResponseStandard(
+        limits_s={c: getattr(part.limits_s, c.label) for c in PlaceClass},
+        target_share=part.target_share,
+        amber_share=part.amber_share,
+        headline=part.headline,
+    )
+
+
+def speeds_of(scenario: Scenario) -> SpeedProfile:
+    """The scenario's speeds by hour of the week: peak on working days, faster by a factor at night."""
+    part = scenario.speeds
+    off_peak = tuple(float(getattr(part.off_peak_kmh, c.name.lower())) for c in RoadClass)
+    peak = np.array([getattr(part.peak_kmh, c.name.lower()) for c in RoadClass], float)
+    day, hour = np.divmod(np.arange(HOURS_A_WEEK), 24)
+    kmh = np.repeat(np.array(off_peak)[:, None], HOURS_A_WEEK, axis=1)
+    kmh[:, np.isin(hour, PEAK_HOURS) & (day < 5)] = peak[:, None]
+    kmh[:, np.isin(hour, NIGHT_HOURS)] *= part.night_factor
+    return SpeedProfile(kmh, off_peak)
+
+
+def units_of(scenario: Scenario, city: City, n_units: int | None = None) -> tuple[UnitSpec, ...]:
+    """The units of every shift, each at its post; ids such as P01-D1, the first unit of post P01 by day.
+
+    Raises:
+        InputError: the city has no posts.
+    """
+    part = scenario.units
+    wanted = part.count if n_units is None else n_units
+    ids, kinds = city.posts.table["id"].tolist(), city.posts.table["kind"].tolist()
+    turn_out = part.turn_out_s
+    units = []
+    for shift, mark in zip(part.shifts, _marks(part.shifts), strict=True):
+        number = dict.fromkeys(range(len(ids)), 0)
+        for post in deal(city, math.ceil(wanted * shift.share)):
+            number[post] += 1
+            units.append(
+                UnitSpec(
+                    id=f"{ids[post]}-{mark}{number[post]}",
+                    post=post,
+                    shift=Shift(name=shift.name, start_s=_second(shift.start), end_s=_second(shift.end)),
+                    kind=part.kind,
+                    speed_factor=part.speed_factor,
+                    turn_out_post_s=turn_out.station if kinds[post] in STATION_KINDS else turn_out.post,
+                    turn_out_mobile_s=turn_out.mobile,
+                )
+            )
+    return tuple(units)
+
+
+def deal(city: City, n_units: int) -> list[int]:
+    """The posts (rows) that a number of units stand by at: one to each post, then a second where there is room for
+    two, and so on; the roomier post first, of equals the one that comes first in the table. When all posts are full
+    the rounds begin again: room is a wish, and a planner may ask what more units would do.
+    """
+    capacity = np.maximum(city.posts.table["capacity"].to_numpy(int), 1)
+    order = [int(post) for post in np.argsort(-capacity, kind="stable")]
+
+    def rounds() -> Iterator[list[int]]:
+        for number in count():
+            yield [post for post in order if capacity[post] > number % int(capacity.max())]
+
+    return list(islice(chain.from_iterable(rounds()), n_units)) if order else []
+
+
+def _marks(shifts: tuple[ShiftPart, ...]) -> list[str]:
+    """What stands for a shift in a unit's id: its initial, or its name where two shifts share an initial."""
+    initials = [shift.name[0].upper() for shift in shifts]
+    return initials if len(set(initials)) == len(initials) else [f"{shift.name}-" for shift in shifts]
+
+
+def _second(at: time) -> float:
+    return at.hour * 3600.0 + at.minute * 60 + at.second + at.microsecond / 1e6

@@ -1,0 +1,290 @@
+"""What the command line shows: tables to standard output, faults and progress to standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from dispatch.log import RunLog
+from dispatch.metrics import share_within, utilisation, with_hour
+from dispatch.standard import Clock
+from geodata.check import Finding
+from geodata.city import City
+from geodata.sites import PlaceClass
+from scenarios.run import Progress as Watch
+from scenarios.run import Run, silent
+from scenarios.schema import Scenario, known_keys
+from scenarios.study import StaffStudy
+from scenarios.terms import CLOCK, PART, PLACE_CLASS, PRIORITY, Term, Verdict, count, limit, minutes, percent, verdict
+
+WIDTH_WITHOUT_TERMINAL = 110
+WORKLOAD_CEILING = 0.6
+"""Of the duty time on incidents, from the literature."""
+HOURS_A_BAND = 4
+MOST_NAMED = 3
+_STYLE = {Verdict.MET: "green", Verdict.NEARLY: "yellow", Verdict.NOT_MET: "red", Verdict.NONE: "dim"}
+_MARK = {Verdict.MET: "✓", Verdict.NEARLY: "~", Verdict.NOT_MET: "✗", Verdict.NONE: ""}
+_CLOCK_WORD = {Clock.RECEIVED: "call", Clock.ORDERED: "order", Clock.ROLLING: "rolling"}
+
+
+def console() -> Console:
+    """Standard output, wide enough for the tables where it is a file or a pipe."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
+
+
+@contextmanager
+def watch(quiet: bool) -> Iterator[Watch]:
+    """Progress bars, a line a stage, on standard error; none where that is no terminal or all is to be quiet."""
+    err = Console(stderr=True)
+    if quiet or not err.is_terminal:
+        yield silent
+        return
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeElapsedColumn(), console=err) as bars:
+        stages: dict[str, TaskID] = {}
+
+        def told(stage: str, share: float) -> None:
+            if stage not in stages:
+                stages[stage] = bars.add_task(stage, total=None if share == 0 else 1.0)
+            # a stage that only tells its end pulses until then
+            bars.update(stages[stage], total=1.0 if share > 0 else None, completed=share)
+
+        yield told
+
+
+def run_tables(run: Run) -> list[RenderableType]:
+    """What a run found: who was reached in time, by place, priority and district; how busy; why late."""
+    scenario, summary = run.scenario, run.summary
+    incidents = summary["incidents"]
+    head = Text.assemble(
+        (scenario.title or scenario.name, "bold"),
+        f"  {scenario.title_zh}\n" if scenario.title_zh else "\n",
+        f"{run.city.name} {run.city.name_en}, {scenario.run.days:g} days from {scenario.run.start:%a %d %b %Y %H:%M}: "
+        f"{count(incidents['total'])} incidents, {count(incidents['reached'])} reached, "
+        f"{count(incidents['unreached'])} never reached.\n",
+    )
+    return [head, _compliance(run), _explained(scenario), _busy(run), _late(summary)]
+
+
+def _compliance(run: Run) -> Group:
+    standard = run.scenario.standard
+    limits = ", ".join(
+        f"{limit(getattr(standard.limits_s, c.label))} {PLACE_CLASS[c.label].en}" for c in reversed(PlaceClass)
+    )
+    table = _plain_table()
+    table.add_column(no_wrap=True)
+    table.add_column("incidents", justify="right")
+    for clock in Clock:
+        table.add_column(_clock_head(clock, standard.headline), justify="right")
+    for name in ("mean", "median", "P90"):
+        table.add_column(f"{name}*\nmin:s", justify="right")
+    _group(table, run, "", None, lambda _: "All 全部")
+    _group(table, run, "By place class", "place_class", _place)
+    _group(table, run, "By priority", "priority", lambda p: _both(PRIORITY[int(p)]))
+    _group(table, run, "By district", "district", lambda name: str(name) or "(outside)")
+    _group(table, run, "By hour", "hours", str)
+    return _titled(f"Share of incidents reached within {limits}", table)
+
+
+def _clock_head(clock: Clock, headline: Clock) -> str:
+    return f"from\n{_CLOCK_WORD[clock]}{'*' if clock is headline else ''}"
+
+
+def _group(table: Table, run: Run, heading: str, by: str | None, label: Callable[[Any], str]) -> None:
+    headline = run.scenario.standard.headline
+    log = _with_hours(run) if by == "hours" else run.log
+    found = {clock: _rows(share_within(log, by, clock)) for clock in Clock}
+    order = [c.label for c in reversed(PlaceClass)] if by == "place_class" else list(found[headline])
+    if heading:
+        table.add_row(Text(heading, "bold"))
+    for value in order:
+        if value not in found[headline]:
+            continue
+        row = found[headline][value]
+        stands = verdict(row["share"], run.summary["standard"])
+        shares = [
+            Text(f"{percent(row['share'])} {_MARK[stands]}", _STYLE[stands])
+            if clock is headline
+            else percent(found[clock][value]["share"])
+            for clock in Clock
+        ]
+        seconds = (minutes(row[column]) for column in ("mean_s", "p50_s", "p90_s"))
+        table.add_row(f"{'  ' if by else ''}{label(value)}", count(row["incidents"]), *shares, *seconds)
+
+
+def _with_hours(run: Run) -> RunLog:
+    """The log with the local hours of the call, in bands such as 08–12."""
+    log = with_hour(run.log, run.scenario.run.start)
+    first = log.incidents["hour"] // HOURS_A_BAND * HOURS_A_BAND
+    bands = first.map(lambda hour: f"{hour:02d}–{hour + HOURS_A_BAND:02d}")
+    return RunLog(log.incidents.assign(hours=bands), log.assignments, log.unit_states)
+
+
+def _rows(table: pd.DataFrame) -> dict[Any, dict[str, float]]:
+    return {value: dict(zip(table.columns, row, strict=True)) for value, *row in table.itertuples()}
+
+
+def _place(label: str) -> str:
+    return f"{'other' if label == PlaceClass.GENERAL.label else label} {PLACE_CLASS[label].zh}"
+
+
+def _both(term: Term) -> str:
+    return f"{term.en} {term.zh}"
+
+
+def _explained(scenario: Scenario) -> Text:
+    standard, desk_s = scenario.standard, scenario.demand.desk_mean_s
+    clock = CLOCK[standard.headline.value].en
+    target, amber = percent(standard.target_share, 0), percent(standard.amber_share, 0)
+    marks = ", ".join(f"{mark} {stands.term.en}" for stands, mark in _MARK.items() if mark)
+    return Text(
+        f"* the headline clock, {clock}. Target {target}, nearly met from {amber}: {marks}.\n"
+        "An incident that was never reached is not within its limit, and in no time column.\n"
+        f"Call handling takes {desk_s:g} s on average, so a circle timed from the call is tighter by that.\n",
+        "dim",
+    )
+
+
+def _busy(run: Run) -> Text:
+    units = utilisation(run.log)["utilisation"].sort_values(ascending=False, kind="stable")
+    over = units[units > WORKLOAD_CEILING]
+    named = ", ".join(f"{unit} {percent(share, 0)}" for unit, share in units.head(MOST_NAMED).items())
+    return Text.assemble(
+        ("Workload 负荷  ", "bold"),
+        f"{len(units)} crews were busy {percent(run.summary['utilisation']['mean'])} of their duty time; "
+        f"{len(over)} of them more than {percent(WORKLOAD_CEILING, 0)}. Busiest: {named}.\n",
+    )
+
+
+def _late(summary: Mapping[str, Any]) -> Group:
+    table = _plain_table()
+    for head in ("from", "late", "never\nreached"):
+        table.add_column(head, justify="left" if head == "from" else "right")
+    for part in PART.values():
+        table.add_column(f"{part.en}\n{part.zh}", justify="right", max_width=12)
+    for clock in Clock:
+        late = summary["late"][clock.value]
+        # a part before the clock's start takes none of its time
+        shares = (percent(late[part] or None, 0) for part in PART)
+        table.add_row(_CLOCK_WORD[clock], count(late["reached_late"]), count(late["never_reached"]), *shares)
+    return _titled("Why late 超时原因: what the late responses spent their time on", table)
+
+
+def _plain_table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _titled(title: str, table: Table) -> Group:
+    """A title beside the table, for one inside it is broken to the table's width."""
+    return Group(Text(title, "bold"), table)
+
+
+def coverage_table(shares: pd.DataFrame, title: str) -> Group:
+    """Shares of a city within reach of its posts, a row for each number of minutes."""
+    table = _plain_table()
+    table.add_column("within")
+    heads = {
+        "area": "area\n面积",
+        "residents": "residents\n人口",
+        "road_length": "roads\n道路",
+        "sites": "all sites\n场所",
+        "vital": "vital sites\n要害部位",
+        "key": "key areas\n重点地区",
+    }
+    for head in heads.values():
+        table.add_column(head, justify="right")
+    for row in shares.to_dict("records"):
+        table.add_row(f"{row['minutes']:g} min", *(percent(row[name]) for name in heads))
+    return _titled(title, table)
+
+
+def staff_tables(study: StaffStudy, scenario: Scenario) -> list[RenderableType]:
+    """The table of a staffing study and what it says in words."""
+    clock = CLOCK[scenario.standard.headline.value]
+    table = _plain_table()
+    for head in ("units", "within limit", "95 % interval", "vital", "key", "other", "busy", "gain by the step"):
+        table.add_column(head, justify="right")
+    table.add_column(f"target {percent(study.target_share, 0)}")
+    colour = {"meets": "green", "undecided": "yellow", "misses": "red"}
+    for row in study.table.to_dict("records"):
+        gain = "" if pd.isna(row["gain"]) else f"{100 * row['gain']:+.1f} ({_points(row)})"
+        table.add_row(
+            str(row["units"]),
+            percent(row["share"]),
+            f"{100 * row['share_low']:.1f}–{percent(row['share_high'])}",
+            *(percent(row[name]) for name in ("vital", "key", "general", "utilisation")),
+            gain,
+            Text(row["verdict"], colour[row["verdict"]]),
+        )
+    title = f"{scenario.title or scenario.name}: share within the limit {clock.en}"
+    return [_titled(title, table), Text(staff_answer(study))]
+
+
+def _points(row: Mapping[Any, Any]) -> str:
+    return f"{100 * row['gain_low']:+.1f} to {100 * row['gain_high']:+.1f}"
+
+
+def staff_answer(study: StaffStudy) -> str:
+    """The answer of a staffing study in words."""
+    target = percent(study.target_share, 0)
+    if study.fewest is None:
+        best = max(study.table.to_dict("records"), key=lambda row: row["share"])
+        answer = f"None of these numbers of units surely meets {target}; the best is {best['units']} units with "
+        answer += f"{percent(best['share'])} within the limit."
+    else:
+        answer = f"The fewest units that surely meet {target}: {study.fewest} on duty in each shift."
+    if study.undecided:
+        several = ", ".join(map(str, study.undecided))
+        answer += f" Undecided: {several} units; more --replications would tell."
+    return answer
+
+
+def city_tables(city: City, findings: Sequence[Finding]) -> list[RenderableType]:
+    """What a city holds, and what in it needs attention."""
+    table = _plain_table()
+    table.show_header = False
+    table.add_column(style="bold")
+    table.add_column()
+    for finding in findings:
+        mark = Text(f"\n! {finding.warning}" if finding.warning else "", "yellow")
+        table.add_row(finding.topic, Text.assemble(finding.value, mark))
+    for source in city.sources:
+        table.add_row("source", source)
+    warnings = sum(bool(finding.warning) for finding in findings)
+    closing = f"{warnings} to look at, marked with !." if warnings else "Nothing in it looks wrong."
+    return [_titled(" ".join(dict.fromkeys((city.name, city.name_en))), table), Text(closing)]
+
+
+def scenarios_table(scenarios: Sequence[Scenario]) -> Group:
+    """The built-in scenarios, a row each."""
+    table = _plain_table()
+    for head in ("name", "what it asks", ""):
+        table.add_column(head)
+    for scenario in scenarios:
+        table.add_row(Text(scenario.name, "bold"), scenario.title, scenario.title_zh)
+    return _titled("Built-in scenarios", table)
+
+
+def keys_table() -> Group:
+    """Every key of a scenario file with its default and its meaning."""
+    table = _plain_table()
+    for head in ("key", "default", "meaning"):
+        table.add_column(head)
+    for key in known_keys():
+        table.add_row(Text(key.place), Text(key.default), Text(key.description))
+    basis = "[P] press or government report, [L] literature or standard, [D] derived from those, [A] assumed"
+    return _titled(f"Keys of a scenario file. Basis of a default: {basis}", table)
+
+
+def remark(text: str) -> None:
+    """A line on standard error."""
+    Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
