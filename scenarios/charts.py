@@ -1,0 +1,167 @@
+"""The plots of a report, each as SVG text to stand in a page.
+
+The text in them stays text: the page's fonts show it, and may know more characters than the ones that the layout is
+reckoned with. The same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+from dispatch.log import RunLog
+from dispatch.metrics import response_s
+from scenarios.findings import Headline
+from scenarios.terms import PLACE_COLOUR, Verdict, limit, percent, verdict
+
+INK, SOFT, FAINT = "#1d1b26", "#5d5a68", "#d9d6cf"
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "patrol135",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": SOFT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.7,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+}
+MAX_NAMED_UNITS = 48
+"""With more, a chart of the units has no room for their ids."""
+WORKLOAD_CEILING = 0.6
+"""Share of the duty time on calls above which service suffers, the rule of 60. From the literature."""
+
+
+def response_curves(log: RunLog, headline: Headline) -> Markup:
+    """Share of the incidents reached within each time by place class, of all incidents: a curve never shows those
+    that were never reached."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        seconds = response_s(log, headline.clock)
+        longest_s = 2 * max(found.limit_s for found in headline.classes)
+        for number, found in enumerate(headline.classes):
+            own = seconds[log.incidents["place_class"] == found.place_class]
+            if own.empty:
+                continue
+            colour = PLACE_COLOUR[found.place_class]
+            times = np.sort(own.dropna().to_numpy(float))
+            share = np.arange(1, len(times) + 1) / len(own)
+            until = np.r_[0, times, max(longest_s, times.max(initial=0))] / 60
+            axes.step(until, np.r_[0, share, share[-1:] if len(share) else 0], where="post", color=colour, linewidth=2)
+            axes.vlines(found.limit_s / 60, 0, 1, color=colour, linewidth=1, linestyle="--")
+            axes.plot(found.limit_s / 60, found.share, "o", color=colour, markersize=7, markeredgecolor="white")
+            axes.annotate(
+                f"● {found.term.zh} {found.term.en}: {percent(found.share)} ≤ {limit(found.limit_s)}",
+                (0.62, 0.3 - 0.1 * number),
+                xycoords="axes fraction",
+                color=colour,
+                weight="bold",
+            )
+        _line_across(axes, headline.target, "目标\ntarget")
+        axes.set_xlim(0, longest_s / 60)
+        axes.set_xlabel("minutes until the first arrival · 首到分钟数")
+        axes.xaxis.set_major_locator(MultipleLocator(1))
+        _share_axis(axes)
+
+    return _svg(draw, "response-curves", "Response time by place class", height_in=3.6)
+
+
+def hours(by_hour: pd.DataFrame, headline: Headline) -> Markup:
+    """Share within the limit, and incidents, by hour of the day; `by_hour` is a `share_within` by hour."""
+    every = by_hour.reindex(range(24))
+
+    def draw(figure: Figure) -> None:
+        share, number = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        share.bar(every.index, every["share"].fillna(0), color=_colours(every["share"], headline), width=0.82)
+        _line_across(share, headline.target, "目标\ntarget")
+        _share_axis(share)
+        number.bar(every.index, every["incidents"].fillna(0), color=Verdict.NONE.value, width=0.82)
+        number.set_ylabel("incidents\n警情")
+        number.set_xlabel("hour of the day at which the call was received · 接警时段")
+        number.xaxis.set_major_locator(MultipleLocator(2))
+        for axes in (share, number):
+            axes.grid(visible=False, axis="x")
+        number.set_xlim(-0.6, 23.6)
+
+    return _svg(draw, "hours", "Share within the limit by hour of the day", height_in=3.6)
+
+
+def workload(use: pd.DataFrame) -> Markup:
+    """Utilisation of each unit, the busiest first, against the ceiling; `use` is a `utilisation` table."""
+    ordered = use.sort_values("utilisation", ascending=False, kind="stable")
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        over = ordered["utilisation"] > WORKLOAD_CEILING
+        colours = np.where(over, Verdict.NOT_MET.value, "#2f6fb3").tolist()
+        axes.bar(range(len(ordered)), ordered["utilisation"], color=colours, width=0.82)
+        _line_across(axes, WORKLOAD_CEILING, "上限\nceiling")
+        axes.set_xlim(-0.6, len(ordered) - 0.4)
+        _share_axis(axes)
+        axes.grid(visible=False, axis="x")
+        if len(ordered) <= MAX_NAMED_UNITS:
+            axes.set_xticks(range(len(ordered)), ordered.index.astype(str), rotation=90, fontsize=8)
+        else:
+            axes.set_xticks([])
+            axes.set_xlabel(f"{len(ordered)} units, the busiest first · 警力按忙闲排序")
+
+    return _svg(draw, "workload", "Utilisation by unit", height_in=3.0)
+
+
+def _colours(shares: pd.Series, headline: Headline) -> list[str]:
+    standard = {"target_share": headline.target, "amber_share": headline.amber}
+    return [verdict(share, standard).value for share in shares]
+
+
+def _line_across(axes: Axes, share: float, label: str) -> None:
+    axes.axhline(share, color=INK, linewidth=1.2)
+    axes.annotate(
+        f"{percent(share, 0)}\n{label}",
+        (1, share),
+        xycoords=("axes fraction", "data"),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=9,
+    )
+
+
+def _share_axis(axes: Axes) -> None:
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_locator(MultipleLocator(0.2))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(share, 0)))
+
+
+def _svg(draw: Callable[[Figure], None], name: str, label: str, *, height_in: float, width_in: float = 8.6) -> Markup:
+    """What `draw` puts into a new figure, as an SVG element whose inner names begin with `name`."""
+    page = io.StringIO()
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # the browser's fonts have the glyphs that matplotlib's own font lacks
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        figure.patch.set_visible(False)
+        draw(figure)
+        figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = page.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1))

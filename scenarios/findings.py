@@ -1,0 +1,144 @@
+"""What both pages show of a run, as tables: the headline, place classes, cells, sites and posts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+
+from dispatch.log import RunLog
+from dispatch.metrics import share_within, utilisation, within_limit
+from dispatch.standard import Clock
+from geodata.city import City
+from geodata.grid import Level
+from scenarios.build import units_of
+from scenarios.schema import Scenario
+from scenarios.terms import CLOCK, PLACE_CLASS, Term, Verdict, verdict
+
+N_WORST = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassFinding:
+    """How one place class did by the headline clock."""
+
+    place_class: str
+    term: Term
+    limit_s: float
+    incidents: int
+    share: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The one number of a run and what it is measured by."""
+
+    share: float | None
+    target: float
+    amber: float
+    verdict: Verdict
+    clock: Clock
+    clock_term: Term
+    classes: tuple[ClassFinding, ...]
+    """Vital, key, general."""
+    total: int
+    unreached: int
+    """Among the total, and counted as late."""
+    start: datetime
+    end: datetime
+
+    @property
+    def period(self) -> str:
+        days = (self.end - self.start) / timedelta(days=1)
+        return f"{self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M} ({days:g} {'day' if days == 1 else 'days'})"
+
+
+def headline_of(log: RunLog, summary: Mapping[str, Any], scenario: Scenario) -> Headline:
+    standard, shares = summary["standard"], summary["share_within"]
+    clock = Clock(standard["headline"])
+    incidents = log.incidents["place_class"].value_counts()
+    return Headline(
+        share=shares["overall"][clock],
+        target=standard["target_share"],
+        amber=standard["amber_share"],
+        verdict=verdict(shares["overall"][clock], standard),
+        clock=clock,
+        clock_term=CLOCK[clock],
+        classes=tuple(
+            ClassFinding(
+                place_class=name,
+                term=term,
+                limit_s=standard["limits_s"][name],
+                incidents=int(incidents.get(name, 0)),
+                share=shares["by_place_class"][name][clock],
+                verdict=verdict(shares["by_place_class"][name][clock], standard),
+            )
+            for name, term in PLACE_CLASS.items()
+        ),
+        total=summary["incidents"]["total"],
+        unreached=summary["incidents"]["unreached"],
+        start=scenario.run.start,
+        end=scenario.run.start + timedelta(days=scenario.run.days),
+    )
+
+
+def late_incidents(log: RunLog, clock: Clock) -> pd.DataFrame:
+    """The incidents not reached within their limit, those never reached among them."""
+    return log.incidents[~within_limit(log, clock)]
+
+
+def cell_table(city: City, log: RunLog, clock: Clock) -> pd.DataFrame:
+    """One row a cell of the grid, in its order: `code`, `name`, `name_en`, `district`, `incidents`, `late`, `share`
+    within the limit, `p50_s`, `p90_s`; NaN where there is nothing to reckon with."""
+    found = share_within(log, "cell", clock).reindex(city.grid.codes)
+    late = late_incidents(log, clock)["cell"].value_counts().reindex(city.grid.codes)
+    table: pd.DataFrame = city.grid.cells[["code", "name", "name_en"]].reset_index(drop=True)
+    return table.assign(
+        district=city.grid.ancestor(Level.DISTRICT).to_numpy(),
+        incidents=found["incidents"].fillna(0).to_numpy(int),
+        late=late.fillna(0).to_numpy(int),
+        share=found["share"].to_numpy(float),
+        p50_s=found["p50_s"].to_numpy(float),
+        p90_s=found["p90_s"].to_numpy(float),
+    )
+
+
+def worst_cells(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of `cell_table` with the most late incidents; of equals the one with the smaller share within the
+    limit, then by code."""
+    late = cells[cells["late"] > 0]
+    return late.sort_values(["late", "share", "code"], ascending=[False, True, True]).head(N_WORST)
+
+
+def site_table(city: City, log: RunLog, clock: Clock) -> pd.DataFrame:
+    """One row a site, in their order: `name`, `name_en`, `kind`, `place_class`, and of the incidents in its zone
+    `incidents`, `late` and the `share` within their limit, NaN where there were none."""
+    zones = np.asarray(city.sites.zones.geometry.array, object)
+    tree = shapely.STRtree(np.asarray(shapely.points(log.incidents[["x_m", "y_m"]].to_numpy())))
+    zone, incident = tree.query(zones, predicate="intersects")
+    is_late = ~within_limit(log, clock).to_numpy()
+    incidents = np.bincount(zone, minlength=len(zones))
+    late = np.bincount(zone, is_late[incident], minlength=len(zones)).astype(int)
+    share = np.divide(incidents - late, incidents, out=np.full(len(zones), np.nan), where=incidents > 0)
+    table: pd.DataFrame = city.sites.table[["name", "name_en", "kind", "place_class"]].reset_index(drop=True)
+    return table.assign(incidents=incidents, late=late, share=share)
+
+
+def post_table(city: City, log: RunLog, scenario: Scenario) -> pd.DataFrame:
+    """One row a post, in their order: `name`, `name_en`, `kind`, `units` (ids), `incidents` that they went to, and
+    their `utilisation`; NaN where no unit was on duty."""
+    units = pd.DataFrame([{"unit_id": unit.id, "post": unit.post} for unit in units_of(scenario, city)])
+    by_post = units.join(utilisation(log), on="unit_id").groupby("post")
+    rows = range(len(city.posts))
+    table: pd.DataFrame = city.posts.table[["name", "name_en", "kind"]].reset_index(drop=True)
+    return table.assign(
+        units=by_post["unit_id"].agg(", ".join).reindex(rows).fillna(""),
+        incidents=by_post["incidents"].sum().reindex(rows).fillna(0).astype(int),
+        utilisation=(by_post["busy_s"].sum() / by_post["on_duty_s"].sum()).reindex(rows),
+    )

@@ -1,0 +1,124 @@
+"""How things are said and coloured on every page: terms in both languages, numbers, verdicts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from typing import Any, NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+
+class Term(NamedTuple):
+    """A word in Chinese and in English."""
+
+    zh: str
+    en: str
+
+
+PLACE_CLASS = {
+    "vital": Term("要害部位", "vital sites"),
+    "key": Term("重点地区", "key areas"),
+    "general": Term("其他区域", "other areas"),
+}
+CLOCK = {
+    "received": Term("接警起", "from call received (T1)"),
+    "ordered": Term("派警起", "from dispatch order (T2)"),
+    "rolling": Term("出动起", "from wheels rolling (T3)"),
+}
+INCIDENT_TYPE = {
+    "crime": Term("刑事", "crime"),
+    "public_order": Term("治安", "public order"),
+    "traffic": Term("交通", "traffic"),
+    "dispute": Term("纠纷", "dispute"),
+    "help": Term("求助", "help"),
+    "other": Term("其他", "other"),
+}
+PART = {
+    "desk": Term("接警处置", "call handling"),
+    "queue": Term("等待警力", "waiting for a free unit"),
+    "turn_out": Term("出动准备", "turn-out"),
+    "travel": Term("路途", "travel"),
+}
+PRIORITY = {1: Term("一级", "P1"), 2: Term("二级", "P2"), 3: Term("三级", "P3"), 4: Term("四级", "P4")}
+
+
+class Verdict(Enum):
+    """What a share within the limit means against the target; its value is the colour it is shown in.
+
+    Green, amber and vermilion of different lightness, so that they stay apart for colour-blind eyes.
+    """
+
+    MET = "#1a9272"
+    NEARLY = "#f0b429"
+    NOT_MET = "#cc4125"
+    NONE = "#b4bac2"
+
+    @property
+    def term(self) -> Term:
+        return _VERDICT[self]
+
+
+_VERDICT = {
+    Verdict.MET: Term("达标", "met"),
+    Verdict.NEARLY: Term("接近达标", "nearly met"),
+    Verdict.NOT_MET: Term("未达标", "not met"),
+    Verdict.NONE: Term("无警情", "no incidents"),
+}
+PLACE_COLOUR = {"vital": "#5b1a8b", "key": "#c04cab", "general": "#5b6470"}
+PART_COLOUR = {"desk": "#8da0b3", "queue": "#cc4125", "turn_out": "#f0b429", "travel": "#2f6fb3"}
+
+
+def verdict(share: float | None, standard: Mapping[str, Any]) -> Verdict:
+    """Where a share stands; `standard` as in a run's summary."""
+    if share is None or math.isnan(share):
+        return Verdict.NONE
+    if share >= standard["target_share"]:
+        return Verdict.MET
+    return Verdict.NEARLY if share >= standard["amber_share"] else Verdict.NOT_MET
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """`87.3 %`, and a dash where there is none."""
+    return "–" if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def minutes(seconds: float | None) -> str:
+    """Minutes and seconds as `4:05`, and a dash where there are none."""
+    if seconds is None or math.isnan(seconds):
+        return "–"
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
+def limit(seconds: float) -> str:
+    """A limit as it is spoken of: `3 min`, or `90 s` where it is no whole number of minutes."""
+    return f"{seconds / 60:.0f} min" if seconds % 60 == 0 else f"{seconds:.0f} s"
+
+
+def count(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def script_json(value: Any) -> Markup:
+    """JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+@cache
+def pages() -> jinja2.Environment:
+    """The templates, in which every value is escaped and a missing one is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("scenarios"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "minutes": minutes, "limit": limit, "count": count}
+    return environment
