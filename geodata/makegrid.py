@@ -137,17 +137,21 @@ def _polygonal(shape: shapely.Geometry) -> shapely.Geometry:
 
 
 def _join_slivers(met: NDArray[np.int64], cells: Polygons, least_m2: float) -> tuple[NDArray[np.int64], Polygons]:
-    sliver = np.asarray(shapely.area(cells) < least_m2)
-    whole = np.flatnonzero(~sliver)
-    kept, grown = np.ones(len(cells), bool), cells.copy()
-    tree = shapely.STRtree(cells[whole])
-    for i in np.flatnonzero(sliver):
-        near = whole[np.sort(tree.query(cells[i], predicate="intersects"))]
-        border_m = shapely.length(shapely.intersection(cells[near], cells[i]))
+    """Smallest first, so that slivers in a row may join one another and then a whole cell."""
+    area_m2 = np.asarray(shapely.area(cells))
+    grown, joined = cells.copy(), np.arange(len(cells))
+    tree = shapely.STRtree(cells)
+    for i in np.argsort(area_m2, kind="stable")[: np.count_nonzero(area_m2 < least_m2)]:
+        if shapely.area(grown[i]) >= least_m2:
+            continue
+        near = np.unique(joined[tree.query(grown[i], predicate="intersects")])
+        near = near[near != i]
+        border_m = np.asarray(shapely.length(shapely.intersection(grown[near], grown[i])))
         if len(near) and border_m.max() > 0:
             target = near[np.argmax(border_m)]
-            grown[target] = shapely.union(grown[target], cells[i])
-            kept[i] = False
+            grown[target] = shapely.union(grown[target], grown[i])
+            joined[joined == i] = target
+    kept = np.unique(joined)
     return met[kept], grown[kept]
 
 
