@@ -334,7 +334,7 @@ def _standby_points(
     said = "no posts given"
     if n is None:
         length_km = (pieces.to_m - pieces.from_m).sum() / 1000
-        n = int(np.clip(round(length_km / ROAD_KM_PER_POST), *MADE_POSTS))
+        n = min(int(np.clip(round(length_km / ROAD_KM_PER_POST), *MADE_POSTS)), len(np.unique(pieces.street)))
         said += f", one for {ROAD_KM_PER_POST} km of road assumed"
     try:
         posts = made_posts(network, pieces, people, n, seed)
