@@ -211,12 +211,16 @@ def staff_tables(study: StaffStudy, scenario: Scenario) -> list[RenderableType]:
     """The table of a staffing study and what it says in words."""
     clock = CLOCK[scenario.standard.headline.value]
     table = _plain_table()
-    for head in ("units", "within limit", "95 % interval", "vital", "key", "other", "busy", "gain by the step"):
+    for head in ("units", "within limit", "95 % interval", "vital", "key", "other", "busy", "gain"):
         table.add_column(head, justify="right")
     table.add_column(f"target {percent(study.target_share, 0)}")
     colour = {"meets": "green", "undecided": "yellow", "misses": "red"}
     for row in study.table.to_dict("records"):
-        gain = "" if pd.isna(row["gain"]) else f"{100 * row['gain']:+.1f} ({_points(row)})"
+        gain = (
+            ""
+            if pd.isna(row["gain"])
+            else f"{100 * row['gain']:+.1f} ± {50 * (row['gain_high'] - row['gain_low']):.1f}"
+        )
         table.add_row(
             str(row["units"]),
             percent(row["share"]),
@@ -226,11 +230,16 @@ def staff_tables(study: StaffStudy, scenario: Scenario) -> list[RenderableType]:
             Text(row["verdict"], colour[row["verdict"]]),
         )
     title = f"{scenario.title or scenario.name}: share within the limit {clock.en}"
-    return [_titled(title, table), Text(staff_answer(study))]
+    return [_titled(title, table), _gain_explained(study), Text(staff_answer(study))]
 
 
-def _points(row: Mapping[Any, Any]) -> str:
-    return f"{100 * row['gain_low']:+.1f} to {100 * row['gain_high']:+.1f}"
+def _gain_explained(study: StaffStudy) -> Text:
+    text = "gain: percentage points on the row above, on the same incidents, with its 95 % interval.\n"
+    rows = study.table[1:]
+    none = rows.loc[(rows["gain_low"] <= 0) & (rows["gain_high"] >= 0), "units"]
+    if len(none):
+        text += f"No detectable difference to the row above: {', '.join(map(str, none))} units.\n"
+    return Text(text, "dim")
 
 
 def staff_answer(study: StaffStudy) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -61,6 +62,14 @@ def small_city() -> City:
         ),
         sources=("made for the tests",),
     )
+
+
+@pytest.fixture(scope="session")
+def small_city_folder(small_city: City, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, saved."""
+    folder = tmp_path_factory.mktemp("cities") / "small"
+    small_city.save(folder)
+    return folder
 
 
 def _points(at_m: Sequence[tuple[float, float]]) -> np.ndarray:
