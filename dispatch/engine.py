@@ -25,7 +25,6 @@ from dispatch.problem import Problem
 from dispatch.units import DAY_S, UnitState
 from geodata.grid import Level
 from geodata.positions import Position
-from geodata.routing import RoadTravel
 from geodata.sites import PlaceClass
 from geodata.speeds import HOUR_S
 
@@ -63,7 +62,7 @@ class _Run:
         self.problem, self.progress = problem, progress
         self.env = simpy.Environment()
         self.finished = self.env.event()
-        self.travel = RoadTravel(problem.city.network, problem.speeds)
+        self.travel = problem.travel
         self.fleet = Fleet(problem.units, problem.city.posts.positions, problem.city.network.length_m)
         self.hour_of_week = problem.hour_of_week
 
@@ -185,6 +184,7 @@ class _Run:
                 eligible=eligible,
                 positions=fleet.positions,
                 turn_out_s=fleet.turn_out_s,
+                post=fleet.post,
                 slowness=fleet.slowness,
                 travel=self.travel,
             )
@@ -233,7 +233,7 @@ class _Run:
             if not fleet.available[unit]:
                 return
         hour = self.hour_of_week(now_s)
-        route = self.travel.route(where, fleet.post(unit), hour)
+        route = self.travel.route_home(where, self.problem.units[unit].post, hour)
         fleet.send_back(unit, route, self.travel.period(hour).time_s, now_s)
         self.enter(unit, UnitState.RETURNING)
         if not fleet.on_duty[unit]:

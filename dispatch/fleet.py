@@ -9,8 +9,8 @@ import numba
 import numpy as np
 
 from dispatch.units import UnitSpec, UnitState
-from geodata.positions import Position, Positions
 from geodata.network import Floats
+from geodata.positions import Position, Positions
 from geodata.routing import Route, Rows
 
 _RETURNING = int(UnitState.RETURNING)
@@ -22,10 +22,13 @@ class Fleet:
     def __init__(self, units: tuple[UnitSpec, ...], posts: Positions, length_m: Floats) -> None:
         n = len(units)
         self._length_m = length_m
-        self._post = posts.take(np.array([unit.post for unit in units], np.int32))
+        self._home = np.array([unit.post for unit in units], np.int32)
+        self._home_at = posts.take(self._home)
         self._post_turn_out_s = np.array([unit.turn_out_post_s for unit in units])
         self._mobile_turn_out_s = np.array([unit.turn_out_mobile_s for unit in units])
-        self.positions = Positions(self._post.edge.copy(), self._post.offset_m.copy())
+        self.positions = Positions(self._home_at.edge.copy(), self._home_at.offset_m.copy())
+        self.post = self._home.copy()
+        """The post at which each stands, -1 for one that is away from it."""
         self.slowness = np.array([1 / unit.speed_factor for unit in units])
         self.turn_out_s = self._post_turn_out_s.copy()
         self.on_duty = np.zeros(n, np.bool_)
@@ -46,18 +49,17 @@ class Fleet:
         self._span = np.zeros((n, 3))
         """Of the way back: when it began, the share of its first edge where it begins, of its last where it ends."""
 
-    def post(self, unit: int) -> Position:
-        return self._post[unit]
-
     def start(self, unit: int, now_s: float) -> None:
         """A unit comes on duty at its post."""
-        self._place(unit, self._post[unit])
+        self._place(unit, self._home_at[unit])
+        self.post[unit] = self._home[unit]
         self.state[unit], self.since_s[unit] = UnitState.IDLE, now_s
         self.turn_out_s[unit] = self._post_turn_out_s[unit]
 
     def stop(self, unit: int, where: Position) -> None:
         """A unit is free where it is, away from its post."""
         self._place(unit, where)
+        self.post[unit] = -1
         self.engaged[unit] = False
         self.turn_out_s[unit] = self._mobile_turn_out_s[unit]
 
@@ -98,8 +100,10 @@ class Fleet:
             self._length_m,
             self.positions.edge,
             self.positions.offset_m,
-            self._post.edge,
-            self._post.offset_m,
+            self._home,
+            self._home_at.edge,
+            self._home_at.offset_m,
+            self.post,
             self.turn_out_s,
             self._post_turn_out_s,
             rows,
@@ -132,8 +136,10 @@ def _look(
     length_m: Any,
     edge: Any,
     offset_m: Any,
-    post_edge: Any,
-    post_offset_m: Any,
+    home: Any,
+    home_edge: Any,
+    home_offset_m: Any,
+    post: Any,
     turn_out_s: Any,
     post_turn_out_s: Any,
     rows: Any,
@@ -147,8 +153,9 @@ def _look(
         if state[unit] != _RETURNING:
             continue
         if now_s >= back_s[unit]:
-            edge[unit] = post_edge[unit]
-            offset_m[unit] = post_offset_m[unit]
+            edge[unit] = home_edge[unit]
+            offset_m[unit] = home_offset_m[unit]
+            post[unit] = home[unit]
             turn_out_s[unit] = post_turn_out_s[unit]
             continue
         i = at[unit]

@@ -15,8 +15,8 @@ from dispatch.standard import ResponseStandard
 from dispatch.units import UnitSpec
 from geodata.city import City
 from geodata.positions import Positions
-from geodata.routing import HourOfWeek
-from geodata.speeds import HOUR_S, SpeedProfile
+from geodata.routing import HourOfWeek, RoadTravel
+from geodata.speeds import HOUR_S
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,7 +28,8 @@ class Problem:
     units: tuple[UnitSpec, ...]
     standard: ResponseStandard
     policy: DispatchPolicy
-    speeds: SpeedProfile
+    travel: RoadTravel
+    """Over the city's network, its anchors the city's posts."""
     start: datetime
     """Local time at which second 0 falls."""
     horizon_s: float
@@ -45,6 +46,8 @@ class Problem:
         posts = len(self.city.posts)
         if not all(0 <= unit.post < posts for unit in self.units):
             raise ValueError(f"a unit at a post that the city lacks; it has {posts}")
+        if self.travel.network is not self.city.network or self.travel.anchors is not self.city.posts.positions:
+            raise ValueError("travel times of another network or other posts, expected those of the city")
         received_s = self.incidents.received_s
         if len(received_s) and not 0 <= received_s[0] <= received_s[-1] <= self.horizon_s:
             raise ValueError(f"incidents from {received_s[0]} to {received_s[-1]} s, expected within the horizon")
@@ -73,7 +76,7 @@ class Problem:
             add(getattr(self.incidents, field.name))
         add(self.city.posts.positions)
         add(self.city.grid.codes)
-        add(self.speeds.kmh)
-        add((self.speeds.off_peak_kmh, self.units, sorted(self.standard.limits_s.items())))
+        add(self.travel.speeds.kmh)
+        add((self.travel.speeds.off_peak_kmh, self.units, sorted(self.standard.limits_s.items())))
         add((f"{self.policy.__module__}.{self.policy.__qualname__}", self.start.isoformat(), self.horizon_s))
         return sha.hexdigest()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shapely.ops import substring
 
 from geodata import search
+from geodata.kept import BY_HEAD, BY_TAIL, KEPT, Kept, keep, nearest_kept, trace_kept
 from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, SpeedProfile
@@ -41,6 +42,8 @@ class Period(NamedTuple):
     """(m,) by edge."""
     in_time_s: Floats
     """(m,) the same in the order of `RoadNetwork.in_edge`."""
+    slowest_s_per_m: float
+    """The least time in which any edge covers a metre as the crow flies."""
 
 
 class RoadTravel:
@@ -50,25 +53,69 @@ class RoadTravel:
     searches share their working memory.
     """
 
-    def __init__(self, network: RoadNetwork, speeds: SpeedProfile | None = None) -> None:
+    def __init__(
+        self, network: RoadNetwork, speeds: SpeedProfile | None = None, anchors: Positions | None = None
+    ) -> None:
+        """Args:
+        network: the roads.
+        speeds: by default the assumed ones.
+        anchors: fixed places (posts) for which times are kept, so that who stands there is found without a search.
+        """
         self.network = network
         self.speeds = speeds or SpeedProfile()
+        self.anchors = anchors
         self._period_of_hour, self._hour_of_period = self.speeds.period_of_hour()
         self._periods: dict[int, Period] = {}
+        self._kept: dict[tuple[int, bool], Kept] = {}
         self._scratch = search.Scratch.of_size(network.n_nodes, network.n_edges)
         # plain copies: numba compiles for arrays in memory, and would again for mapped ones
         self._first_in, self._in_edge = np.array(network.first_in), np.array(network.in_edge)
         self._in_tail = network.tail[self._in_edge]
         self._ends = np.stack([network.tail, network.head, network.twin], 1)
         self._length_m = np.array(network.length_m)
+        self._xy_m = np.array(network.node_xy_m)
 
     def period(self, hour: int) -> Period:
         """Edge times in an hour of the week; hours of equal speeds share one."""
         number = int(self._period_of_hour[hour % HOURS_A_WEEK])
         if number not in self._periods:
-            time_s = self.speeds.edge_time_s(self.network, int(self._hour_of_period[number]))
-            self._periods[number] = Period(time_s, time_s[self._in_edge])
+            n = self.network
+            time_s = self.speeds.edge_time_s(n, int(self._hour_of_period[number]))
+            gap_m = np.hypot(*(n.node_xy_m[n.head] - n.node_xy_m[n.tail]).T)
+            self._periods[number] = Period(time_s, time_s[self._in_edge], 1 / float((gap_m / time_s).max()))
         return self._periods[number]
+
+    def kept(self, hour: int, *, outward: bool) -> Kept:
+        """The anchors nearest to every node in an hour of the week: outward from them, or homeward to them."""
+        key = int(self._period_of_hour[hour % HOURS_A_WEEK]), outward
+        if key not in self._kept:
+            self._kept[key] = self._keep(self.period(hour), outward)
+        return self._kept[key]
+
+    def _keep(self, period: Period, outward: bool) -> Kept:
+        n, anchors = self.network, self.anchors
+        if anchors is None:
+            raise ValueError("no anchors were given to keep times for")
+        edge, twin = anchors.edge, n.twin[anchors.edge]
+        share, two_way = anchors.offset_m / self._length_m[edge], twin >= 0
+        own_s = (1 - share if outward else share) * period.time_s[edge]
+        twin_s = (share if outward else 1 - share) * period.time_s[twin]
+        numbers = np.arange(len(anchors), dtype=np.int32)
+        own_node, twin_node = (n.head[edge], n.tail[edge]) if outward else (n.tail[edge], n.head[edge])
+        if outward:
+            graph = n.first_out, self._ends[:, search.HEAD].copy(), period.time_s, np.arange(n.n_edges, dtype=np.int32)
+        else:
+            graph = self._first_in, self._in_tail, period.in_time_s, self._in_edge
+        return Kept(
+            *keep(
+                *graph,
+                np.r_[own_node, twin_node[two_way]],
+                np.r_[own_s, twin_s[two_way]],
+                np.r_[numbers, numbers[two_way]],
+                np.repeat(np.array([BY_HEAD, BY_TAIL], np.int32), [len(numbers), int(two_way.sum())]),
+                min(KEPT, len(anchors)),
+            )
+        )
 
     def nearest(
         self,
@@ -80,23 +127,28 @@ class RoadTravel:
         hour: int,
         k: int = 1,
         limit_s: float = np.inf,
+        anchor: Ints | None = None,
     ) -> tuple[Rows, Floats]:
         """The k candidates that reach a position soonest, and when.
 
         Args:
             target: where they are wanted.
-            rows: the candidates, as rows of the four arrays that follow.
+            rows: the candidates, as rows of the arrays that follow.
+            positions: where each is.
             delay_s: seconds before each sets off.
             slowness: each one's seconds for a second at the roads' speed (1 / speed factor).
             hour: of the week.
+            k: how many are wanted.
             limit_s: later ones are left out.
+            anchor: the anchor at which each stands, -1 for one that stands at none. The answer is the same without,
+                only later.
 
         Returns:
             Rows, soonest first (ties: the smaller row), and seconds; fewer than k where there are fewer.
         """
         period, s = self.period(hour), self._scratch
         best, cost = np.empty(k, np.int64), np.empty(k)
-        found = search.nearest(
+        graph = (
             self._first_in,
             self._in_tail,
             period.in_time_s,
@@ -108,6 +160,8 @@ class RoadTravel:
             s.dist_s,
             s.heap_s,
             s.heap_node,
+        )
+        asked = (
             target.edge,
             target.offset_m,
             np.asarray(rows, np.int64),
@@ -117,13 +171,39 @@ class RoadTravel:
             slowness,
             best,
             cost,
-            0,
-            float(limit_s),
         )
+        if anchor is None or self.anchors is None:
+            found = search.nearest(*graph, *asked, 0, float(limit_s))
+        else:
+            kept = self.kept(hour, outward=True)
+            near = kept.anchor, kept.time_s, self._xy_m, period.slowest_s_per_m, len(self.anchors), anchor
+            found = nearest_kept(*near, *graph, *asked, float(limit_s))
         return best[:found], cost[:found]
 
-    def last_route(self, origin: Position, target: Position, hour: int) -> Route:
-        """The route of a candidate that the last call of `nearest` found, for the same target and hour."""
+    def nearest_routes(
+        self,
+        target: Position,
+        rows: Rows,
+        positions: Positions,
+        delay_s: Floats,
+        slowness: Floats,
+        hour: int,
+        k: int = 1,
+        anchor: Ints | None = None,
+    ) -> list[tuple[int, Route]]:
+        """The rows of `nearest`, each with its route to the target."""
+        found, _ = self.nearest(target, rows, positions, delay_s, slowness, hour, k, anchor=anchor)
+        answer = []
+        for row in found.tolist():
+            route = None
+            if anchor is not None and self.anchors is not None and anchor[row] >= 0:
+                route = self._trace_kept(int(anchor[row]), target, hour, outward=True)
+            # whoever the kept times did not find was found by the search, which still holds the way
+            answer.append((row, route or self._trace(positions[row], target, hour)))
+        return answer
+
+    def _trace(self, origin: Position, target: Position, hour: int) -> Route:
+        """The route of a candidate that the last search found, for the same target and hour."""
         s = self._scratch
         count, begin, end, metres, road_s = search.trace(
             self._in_edge,
@@ -141,11 +221,40 @@ class RoadTravel:
         )
         return Route(s.path[:count].copy(), begin, end, road_s, metres)
 
+    def _trace_kept(self, number: int, place: Position, hour: int, *, outward: bool) -> Route | None:
+        """The route between an anchor and a position, None where it is not among those kept."""
+        if self.anchors is None:
+            return None
+        kept, path = self.kept(hour, outward=outward), self._scratch.path
+        count, begin, end, metres, road_s = trace_kept(
+            kept.anchor,
+            kept.time_s,
+            kept.link,
+            outward,
+            self._ends,
+            self.period(hour).time_s,
+            self._length_m,
+            path,
+            number,
+            self.anchors.edge[number],
+            self.anchors.offset_m[number],
+            place.edge,
+            place.offset_m,
+        )
+        return Route(path[:count].copy(), begin, end, road_s, metres) if count else None
+
     def route(self, origin: Position, target: Position, hour: int) -> Route:
         """The fastest route between two positions."""
         one = Positions(np.array([origin.edge], np.int32), np.array([origin.offset_m]))
         self.nearest(target, np.zeros(1, np.int64), one, np.zeros(1), np.ones(1), hour)
-        return self.last_route(origin, target, hour)
+        return self._trace(origin, target, hour)
+
+    def route_home(self, origin: Position, anchor: int, hour: int) -> Route:
+        """The fastest route from a position to an anchor."""
+        if self.anchors is None:
+            raise ValueError("no anchors were given to drive home to")
+        kept = self._trace_kept(anchor, origin, hour, outward=False)
+        return kept or self.route(origin, self.anchors[anchor], hour)
 
     def times(self, origins: Positions, target: Position, hour: int) -> Floats:
         """(n,) seconds at the roads' speed from each of n origins to one position."""

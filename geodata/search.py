@@ -124,11 +124,12 @@ def direct_s(ends: Any, time_s: Any, edge: int, share: float, target_edge: int, 
         share = 1.0 - share
     elif edge != target_edge:
         return np.inf
+    seconds = np.inf
     if share <= target_share:
-        return (target_share - share) * time_s[target_edge]
-    if back >= 0:
-        return (share - target_share) * time_s[back]
-    return np.inf
+        seconds = (target_share - share) * time_s[target_edge]
+    elif back >= 0:
+        seconds = (share - target_share) * time_s[back]
+    return seconds
 
 
 @compiled

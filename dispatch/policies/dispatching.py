@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geodata.network import Floats
+from geodata.network import Floats, Ints
 from geodata.positions import Position, Positions, locate
 from geodata.routing import RoadTravel, Route, Rows
 
@@ -26,6 +26,8 @@ class Situation(NamedTuple):
     """Where each unit is now."""
     turn_out_s: Floats
     """How long each is expected to take before it rolls."""
+    post: Ints
+    """The post (row in the city) at which each stands, -1 for one that is on the way."""
     slowness: Floats
     """Each one's seconds for a second at the roads' speed."""
     travel: RoadTravel
@@ -44,10 +46,10 @@ DispatchPolicy = Callable[[Situation], list[Order]]
 def nearest(situation: Situation) -> list[Order]:
     """Whoever is expected on the scene first: turn-out and the time along the roads, whatever the distance."""
     at = situation
-    rows, _ = at.travel.nearest(
-        at.target, at.eligible, at.positions, at.turn_out_s, at.slowness, at.hour, min(at.wanted, len(at.eligible))
+    found = at.travel.nearest_routes(
+        at.target, at.eligible, at.positions, at.turn_out_s, at.slowness, at.hour, at.wanted, anchor=at.post
     )
-    return [Order(int(row), at.travel.last_route(at.positions[row], at.target, at.hour)) for row in rows]
+    return [Order(unit, route) for unit, route in found]
 
 
 def straight_line(situation: Situation) -> list[Order]:

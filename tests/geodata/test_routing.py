@@ -1,5 +1,7 @@
 """Travel times agree with networkx on random networks with one-way streets and positions on edges."""
 
+from itertools import pairwise
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from geodata.network import OneWay, RoadNetwork, Streets, build_network
 from geodata.positions import Position, Positions
-from geodata.routing import RoadTravel
+from geodata.routing import RoadTravel, Route
 
 RUSH_HOUR = 18
 
@@ -57,10 +59,24 @@ def reference_times(travel: RoadTravel, origins: Positions, target: Position, ho
             *sorted(marks.get(edge, []), key=lambda stop: stop[0]),
             (1.0, int(network.head[edge])),
         ]
-        for (a, u), (b, v) in zip(stops, stops[1:], strict=False):
+        for (a, u), (b, v) in pairwise(stops):
             graph.add_edge(u, v, weight=max(b - a, 0.0) * time_s[edge])
     to_target = nx.single_source_dijkstra_path_length(graph.reverse(), "t")
     return [to_target[f"o{i}"] for i in range(len(origins))]
+
+
+def check_route(network: RoadNetwork, route: Route, origin: Position, target: Position, time_s: np.ndarray) -> None:
+    """A route begins and ends where it should, its edges join, and its sums are those of its edges."""
+    assert (network.head[route.edges[:-1]] == network.tail[route.edges[1:]]).all()
+    span = np.ones(len(route.edges))
+    span[0] -= route.begin_share
+    span[-1] -= 1 - route.end_share
+    assert route.time_s == pytest.approx((span * time_s[route.edges]).sum(), abs=1e-6)
+    assert route.length_m == pytest.approx((span * network.length_m[route.edges]).sum(), abs=1e-6)
+    for place, edge, share in ((origin, route.edges[0], route.begin_share), (target, route.edges[-1], route.end_share)):
+        along = place.offset_m / network.length_m[place.edge]
+        assert edge in (place.edge, network.twin[place.edge])
+        assert share == pytest.approx(along if edge == place.edge else 1 - along)
 
 
 @settings(max_examples=60, deadline=None)
@@ -93,6 +109,37 @@ def test_the_nearest_are_those_of_an_exhaustive_comparison(seed: int) -> None:
     assert len(set(found.tolist())) == min(k, len(rows))
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_kept_times_change_no_answer(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, int(rng.integers(3, 80)))
+    posts = random_positions(network, rng, int(rng.integers(1, 15)))
+    plain, keeping = RoadTravel(network), RoadTravel(network, anchors=posts)
+    n = int(rng.integers(1, 25))
+    anchor = np.where(rng.random(n) < 0.7, rng.integers(0, len(posts), n), -1).astype(np.int32)
+    units, target = random_positions(network, rng, n), random_positions(network, rng, 1)[0]
+    standing = anchor >= 0
+    units.edge[standing], units.offset_m[standing] = posts.edge[anchor[standing]], posts.offset_m[anchor[standing]]
+    delay_s, slowness = np.where(standing, 30.0, 15.0), rng.choice([0.7, 1.0], n)
+    rows = np.sort(rng.permutation(n)[: rng.integers(1, n + 1)])
+    k = int(rng.integers(1, 4))
+    asked = target, rows, units, delay_s, slowness, RUSH_HOUR, k
+    found, seconds = keeping.nearest(*asked, anchor=anchor)
+    expected, expected_s = plain.nearest(*asked)
+    assert seconds == pytest.approx(expected_s, abs=1e-9)
+    assert np.sort(found[seconds < seconds[-1] - 1e-9]) == pytest.approx(
+        np.sort(expected[expected_s < expected_s[-1] - 1e-9])
+    )
+    for (row, route), cost in zip(keeping.nearest_routes(*asked, anchor=anchor), seconds, strict=True):
+        assert delay_s[row] + slowness[row] * route.time_s == pytest.approx(cost, abs=1e-9)
+        check_route(network, route, units[row], target, plain.period(RUSH_HOUR).time_s)
+    home = int(rng.integers(0, len(posts)))
+    route = keeping.route_home(target, home, RUSH_HOUR)
+    assert route.time_s == pytest.approx(plain.route(target, posts[home], RUSH_HOUR).time_s, abs=1e-9)
+    check_route(network, route, target, posts[home], plain.period(RUSH_HOUR).time_s)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_route_runs_along_joined_edges_and_takes_the_time_it_says(seed: int) -> None:
@@ -101,19 +148,9 @@ def test_a_route_runs_along_joined_edges_and_takes_the_time_it_says(seed: int) -
     travel = RoadTravel(network)
     origin, target = random_positions(network, rng, 2)
     route = travel.route(origin, target, RUSH_HOUR)
-    time_s = travel.period(RUSH_HOUR).time_s
-    assert (network.head[route.edges[:-1]] == network.tail[route.edges[1:]]).all()
-    span = np.ones(len(route.edges))
-    span[0] -= route.begin_share
-    span[-1] -= 1 - route.end_share
-    assert route.time_s == pytest.approx((span * time_s[route.edges]).sum(), abs=1e-6)
-    assert route.length_m == pytest.approx((span * network.length_m[route.edges]).sum(), abs=1e-6)
+    check_route(network, route, origin, target, travel.period(RUSH_HOUR).time_s)
     one = Positions(np.array([origin.edge]), np.array([origin.offset_m]))
     assert route.time_s == pytest.approx(reference_times(travel, one, target, RUSH_HOUR)[0], abs=1e-6)
-    for place, edge, share in ((origin, route.edges[0], route.begin_share), (target, route.edges[-1], route.end_share)):
-        along = place.offset_m / network.length_m[place.edge]
-        assert edge in (place.edge, network.twin[place.edge])
-        assert share == pytest.approx(along if edge == place.edge else 1 - along)
 
 
 @settings(max_examples=40, deadline=None)
