@@ -10,6 +10,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,10 +23,10 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from dispatch.log import RunLog
 from dispatch.metrics import response_s
 from scenarios.findings import Headline
-from scenarios.terms import PLACE_COLOUR, Verdict, limit, percent, verdict
+from scenarios.terms import PLACE_COLOUR, Verdict, limit, percent
 
 INK, SOFT, FAINT = "#1d1b26", "#5d5a68", "#d9d6cf"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "patrol135",
     "font.family": "DejaVu Sans",
@@ -67,7 +68,7 @@ def response_curves(log: RunLog, headline: Headline) -> Markup:
             until = np.r_[0, times, max(longest_s, times.max(initial=0))] / 60
             axes.step(until, np.r_[0, share, share[-1:] if len(share) else 0], where="post", color=colour, linewidth=2)
             axes.vlines(found.limit_s / 60, 0, 1, color=colour, linewidth=1, linestyle="--")
-            axes.plot(found.limit_s / 60, found.share, "o", color=colour, markersize=7, markeredgecolor="white")
+            axes.plot(found.limit_s / 60, found.share or 0.0, "o", color=colour, markersize=7, markeredgecolor="white")
             axes.annotate(
                 f"● {found.term.zh} {found.term.en}: {percent(found.share)} ≤ {limit(found.limit_s)}",
                 (0.62, 0.3 - 0.1 * number),
@@ -87,10 +88,11 @@ def response_curves(log: RunLog, headline: Headline) -> Markup:
 def hours(by_hour: pd.DataFrame, headline: Headline) -> Markup:
     """Share within the limit, and incidents, by hour of the day; `by_hour` is a `share_within` by hour."""
     every = by_hour.reindex(range(24))
+    colours = [headline.verdict_of(share).value for share in every["share"]]
 
     def draw(figure: Figure) -> None:
         share, number = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        share.bar(every.index, every["share"].fillna(0), color=_colours(every["share"], headline), width=0.82)
+        share.bar(every.index, every["share"].fillna(0), color=colours, width=0.82)
         _line_across(share, headline.target, "目标\ntarget")
         _share_axis(share)
         number.bar(every.index, every["incidents"].fillna(0), color=Verdict.NONE.value, width=0.82)
@@ -124,11 +126,6 @@ def workload(use: pd.DataFrame) -> Markup:
             axes.set_xlabel(f"{len(ordered)} units, the busiest first · 警力按忙闲排序")
 
     return _svg(draw, "workload", "Utilisation by unit", height_in=3.0)
-
-
-def _colours(shares: pd.Series, headline: Headline) -> list[str]:
-    standard = {"target_share": headline.target, "amber_share": headline.amber}
-    return [verdict(share, standard).value for share in shares]
 
 
 def _line_across(axes: Axes, share: float, label: str) -> None:

@@ -32,7 +32,6 @@ class ClassFinding:
     limit_s: float
     incidents: int
     share: float | None
-    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,6 @@ class Headline:
     share: float | None
     target: float
     amber: float
-    verdict: Verdict
     clock: Clock
     clock_term: Term
     classes: tuple[ClassFinding, ...]
@@ -52,6 +50,14 @@ class Headline:
     """Among the total, and counted as late."""
     start: datetime
     end: datetime
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.verdict_of(self.share)
+
+    def verdict_of(self, share: float | None) -> Verdict:
+        """Where any share within the limit stands against this run's target."""
+        return verdict(share, self.target, self.amber)
 
     @property
     def period(self) -> str:
@@ -67,7 +73,6 @@ def headline_of(log: RunLog, summary: Mapping[str, Any], scenario: Scenario) -> 
         share=shares["overall"][clock],
         target=standard["target_share"],
         amber=standard["amber_share"],
-        verdict=verdict(shares["overall"][clock], standard),
         clock=clock,
         clock_term=CLOCK[clock],
         classes=tuple(
@@ -77,7 +82,6 @@ def headline_of(log: RunLog, summary: Mapping[str, Any], scenario: Scenario) -> 
                 limit_s=standard["limits_s"][name],
                 incidents=int(incidents.get(name, 0)),
                 share=shares["by_place_class"][name][clock],
-                verdict=verdict(shares["by_place_class"][name][clock], standard),
             )
             for name, term in PLACE_CLASS.items()
         ),

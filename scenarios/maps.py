@@ -10,7 +10,6 @@ import base64
 import html
 import re
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from folium.elements import Element, MacroElement
+from branca.element import Element, MacroElement
 from jinja2 import Template
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -44,7 +43,7 @@ from scenarios.findings import (
     worst_cells,
 )
 from scenarios.schema import Scenario
-from scenarios.terms import PLACE_COLOUR, Verdict, count, limit, minutes, pages, percent, script_json, verdict
+from scenarios.terms import PLACE_COLOUR, Verdict, count, limit, minutes, own_file, pages, percent, script_json
 
 ROAD_TOLERANCE_M = 2.0
 """How far from its place a street may be drawn."""
@@ -104,7 +103,7 @@ def render_map(
         "roads": [encoder.shapes(_roads(city, road_class)) for road_class in RoadClass],
         "reach": reach,
         "districts": _districts(city, encoder),
-        "cells": _cells(city, cells, summary, encoder),
+        "cells": _cells(city, cells, headline, encoder),
         "worst": worst.index.tolist(),
         "late": encoder.points(late[["x_m", "y_m"]].to_numpy()),
         "sites": _sites(city, log, headline, encoder),
@@ -183,7 +182,7 @@ def _inside(shapes: gpd.GeoSeries) -> Floats:
     return shapely.get_coordinates(shapely.point_on_surface(np.asarray(shapes.array)))
 
 
-def _cells(city: City, cells: pd.DataFrame, summary: Mapping[str, Any], encoder: Encoder) -> dict[str, Any]:
+def _cells(city: City, cells: pd.DataFrame, headline: Headline, encoder: Encoder) -> dict[str, Any]:
     some, many = cells["incidents"] > 0, cells["incidents"] >= FEW_INCIDENTS
     columns = {
         "编号 Code": cells["code"],
@@ -199,7 +198,7 @@ def _cells(city: City, cells: pd.DataFrame, summary: Mapping[str, Any], encoder:
         "at": encoder.points(_inside(city.grid.cells.geometry)),
         "name": cells["name"].tolist(),
         "name_en": cells["name_en"].tolist(),
-        "colour": [verdict(share, summary["standard"]).value for share in cells["share"]],
+        "colour": [headline.verdict_of(share).value for share in cells["share"]],
         "opacity": np.select([many, some], [0.55, 0.28], 0.12).tolist(),
         "rows": [{"label": label, "values": values.tolist()} for label, values in columns.items()],
     }
@@ -314,8 +313,8 @@ def _page(title: str, panel: str, data: Mapping[str, Any], *, tiles: bool) -> st
         f"<style>{_leaflet_style()}</style>",
         f"<script>{_package_file(jquery, 'jquery.min.js')}</script>",
         f"<script>{_leaflet_script()}</script>",
-        f"<style>{_own_file('map.css')}</style>",
-        f"<script>{_own_file('map.js')}</script>",
+        f"<style>{own_file('map.css')}</style>",
+        f"<script>{own_file('map.js')}</script>",
     ):
         figure.header.add_child(_verbatim(content))
     figure.html.add_child(_verbatim(f'<script type="application/json" id="map-data">{script_json(data)}</script>'))
@@ -326,10 +325,9 @@ def _page(title: str, panel: str, data: Mapping[str, Any], *, tiles: bool) -> st
         # where there are tiles they are the backdrop
         group = folium.FeatureGroup(label, show=shown and not (tiles and name in ("land", "roads")))
         page.add_child(_named(group, name))
-    drawing = _named(MacroElement(), "drawing")
-    names = ", ".join(f"{name}: feature_group_{name}" for name in LAYERS)
-    drawing._template = Template("{% macro script(this, kwargs) %}patrolMap(map_map, {" + names + "});{% endmacro %}")
-    page.add_child(drawing)
+    groups = ", ".join(f"{name}: feature_group_{name}" for name in LAYERS)
+    call = "{% macro script(this, kwargs) %}patrolMap(map_map, {" + groups + "});{% endmacro %}"
+    page.add_child(_named(_element(MacroElement, call), "drawing"))
     page.add_child(_named(folium.LayerControl(collapsed=False), "control"))
     rendered: str = figure.render()
     return rendered
@@ -341,19 +339,20 @@ def _named(element: Any, name: str) -> Any:
     return element
 
 
+def _element(kind: Any, template: str) -> Any:
+    element = kind()
+    element._template = Template(template)
+    return element
+
+
 def _verbatim(text: str) -> Any:
-    element = Element()
-    element._template = Template("{{ this.text }}")
+    element = _element(Element, "{{ this.text }}")
     element.text = text
     return element
 
 
 def _package_file(package: Any, name: str) -> str:
     return Path(package.BASE_DIR, name).read_text("utf-8")
-
-
-def _own_file(name: str) -> str:
-    return resources.files("scenarios").joinpath("templates", name).read_text("utf-8")
 
 
 def _leaflet_script() -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from enum import Enum
 from functools import cache
+from importlib import resources
 from typing import Any, NamedTuple
 
 import jinja2
@@ -73,18 +73,18 @@ PLACE_COLOUR = {"vital": "#5b1a8b", "key": "#c04cab", "general": "#5b6470"}
 PART_COLOUR = {"desk": "#8da0b3", "queue": "#cc4125", "turn_out": "#f0b429", "travel": "#2f6fb3"}
 
 
-def verdict(share: float | None, standard: Mapping[str, Any]) -> Verdict:
-    """Where a share stands; `standard` as in a run's summary."""
+def verdict(share: float | None, target: float, amber: float) -> Verdict:
+    """Where a share stands against the target and the share from which it is nearly met."""
     if share is None or math.isnan(share):
         return Verdict.NONE
-    if share >= standard["target_share"]:
+    if share >= target:
         return Verdict.MET
-    return Verdict.NEARLY if share >= standard["amber_share"] else Verdict.NOT_MET
+    return Verdict.NEARLY if share >= amber else Verdict.NOT_MET
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """`87.3 %`, and a dash where there is none."""
-    return "–" if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
+    """`87.3 %` with a space that does not break, and a dash where there is none."""
+    return "–" if share is None or math.isnan(share) else f"{100 * share:.{digits}f}\u00a0%"
 
 
 def minutes(seconds: float | None) -> str:
@@ -108,6 +108,11 @@ def script_json(value: Any) -> Markup:
     """JSON that may stand inside a script element: nothing in it can end the element or open a comment."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def own_file(name: str) -> str:
+    """The text of one of the style sheets and scripts that are written into the pages."""
+    return resources.files("scenarios").joinpath("templates", name).read_text("utf-8")
 
 
 @cache
