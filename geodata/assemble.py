@@ -15,7 +15,7 @@ from shapely import Geometry
 
 from geodata.city import City
 from geodata.crs import LONLAT, project
-from geodata.errors import Fault, InputError
+from geodata.errors import Fault, Faults, InputError
 from geodata.grid import AREA_COLUMNS, Grid, Level, RoadPieces, cut_streets
 from geodata.makegrid import CellKind, made_posts, make_grid, spread_residents
 from geodata.network import Floats, RoadNetwork, Streets, build_network
@@ -48,6 +48,8 @@ MADE_POSTS = (4, 240)
 """Posts made where none are given: one for so many kilometres of road, within these bounds. Assumed."""
 MUCH_LOST = 0.5
 """A network that loses more of its length than this is told apart. Assumed."""
+MOST_MADE_CELLS = 200_000
+"""Ten times the grids of a city such as Changsha. Assumed."""
 CITY_CODE = "city"
 
 
@@ -118,6 +120,7 @@ def assemble_city(
         InputError: what cannot be used, every fault of a file at once.
     """
     columns = columns or Columns()
+    _check_options(cell_m=cell_m, cell_kind=cell_kind, n_posts=n_posts, residents=residents)
     streets, remarks = read_roads(roads, columns.roads, layer=road_layer, epsg=epsg)
     epsg = streets.epsg
     areas = cells = None
@@ -166,6 +169,18 @@ def assemble_city(
         sources=_sources(roads, boundary=boundary, grid=grid, sites=sites, posts=posts),
     )
     return city, remarks
+
+
+def _check_options(*, cell_m: float, cell_kind: str, n_posts: int | None, residents: int | None) -> None:
+    faults = Faults("city")
+    if not cell_m > 0:
+        faults.add("cell_m", f"{cell_m:g}", "more than 0 m", "Give the width of a cell in metres, such as 1000.")
+    if cell_kind not in list(CellKind):
+        faults.add("cell_kind", repr(str(cell_kind)), " or ".join(CellKind), "Name one of them.")
+    for option, number in (("n_posts", n_posts), ("residents", residents)):
+        if number is not None and number < 1:
+            faults.add(option, str(number), "at least 1", "Leave it out to have it assumed.")
+    faults.raise_any()
 
 
 def read_roads(
@@ -250,6 +265,12 @@ def _made_cells(
     areas: gpd.GeoDataFrame, hull: Geometry, kind: CellKind, cell_m: float
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
     """Cells in the areas as far as the roads reach."""
+    west, south, east, north = shapely.bounds(hull).tolist()
+    if (most := (east - west) * (north - south) / cell_m**2) > MOST_MADE_CELLS:
+        expected = f"at most {MOST_MADE_CELLS:,}"
+        raise InputError(
+            Fault("city", "cell_m", f"{cell_m:g} m, some {most:,.0f} cells", expected, "Make cells larger.")
+        )
     whole = _shapes(areas)
     inside = np.asarray(shapely.intersection(whole, hull), object)
     some = np.asarray(shapely.area(inside) > 0)

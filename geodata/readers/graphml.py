@@ -87,7 +87,7 @@ class _Graph:
                     values = {}
                 continue
             if tag == "data":
-                values[names[get["key"]]] = element.text or ""
+                values[names.get(get["key"], get["key"])] = element.text or ""
             elif tag == "node":
                 graph.nodes.append((get["id"], values))
                 values = {}
@@ -113,6 +113,10 @@ def streets_of_graph(
     number, node_xy = _coordinates(nodes, source)
     table = _EdgeTable()
     for u, v, attributes in edges:
+        if u not in number or v not in number:
+            raise InputError(
+                Fault(source, f"edge {u} to {v}", "a node that is not listed", "nodes of the graph", _MEND)
+            )
         table.add(number[u], number[v], attributes)
     if not table.tail:
         raise InputError(Fault(source, "", "no edge that a car may use", "a graph of drivable roads", _MEND))
@@ -121,7 +125,10 @@ def streets_of_graph(
     epsg = choose_epsg(lonlat, epsg, source)
 
     tail, head = np.array(table.tail), np.array(table.head)
-    lines = _lines(table.geometry, node_xy[tail], node_xy[head])
+    try:
+        lines = _lines(table.geometry, node_xy[tail], node_xy[head])
+    except shapely.errors.GEOSException as error:
+        raise InputError(Fault(source, "edge geometry", str(error), "lines as WKT", _MEND)) from error
     xy, first = _oriented(lines, node_xy[tail], node_xy[head])
     xy = project(xy, known_crs, epsg)
     street, one_way = _merge_opposite(tail, head, xy, first)

@@ -47,7 +47,9 @@ def open_layer(path: Path, wanted: str, *, layer: str | None = None, crs: str | 
         table = pyogrio.read_dataframe(path, layer=layer, encoding=_shapefile_encoding(path))
     except (DataSourceError, DataLayerError, shapely.errors.GEOSException) as error:
         mend = "Open it in QGIS and export it as GPKG."
-        raise refuse(layer or "", str(error).splitlines()[0], "a layer that GDAL reads", mend) from error
+        # what follows in GDAL's message is advice to programmers
+        found = str(error).splitlines()[0].partition("; It might help")[0].rstrip(".")
+        raise refuse(layer or "", found, "a layer that GDAL reads", mend) from error
     if not isinstance(table, gpd.GeoDataFrame):
         raise refuse(layer, "a table without geometry", f"a layer of {wanted.lower()}s", "Name another layer.")
     if not len(table):

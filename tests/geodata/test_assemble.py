@@ -223,6 +223,23 @@ def test_a_file_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
         assemble_city(tmp_path / "none", name="长沙")
 
 
+def test_impossible_options_are_refused_all_at_once(roads: Path) -> None:
+    with pytest.raises(InputError) as refusal:
+        assemble_city(roads, name="长沙", cell_m=0, cell_kind="round", n_posts=0, residents=-5)
+    told = [f"{fault.place} = {fault.found}, expected {fault.expected}" for fault in refusal.value.faults]
+    assert told == [
+        "cell_m = 0, expected more than 0 m",
+        "cell_kind = 'round', expected square or hex",
+        "n_posts = 0, expected at least 1",
+        "residents = -5, expected at least 1",
+    ]
+
+
+def test_a_grid_too_fine_to_hold_is_refused(roads: Path) -> None:
+    with pytest.raises(InputError, match=r"cell_m: found 1 m, some 11,\d+,\d+ cells; expected at most 200,000"):
+        assemble_city(roads, name="长沙", cell_m=1)
+
+
 def test_a_boundary_of_another_city_is_refused(roads: Path, tmp_path: Path) -> None:
     far = write(tmp_path, "far.gpkg", [shapely.box(90_000, 0, 91_000, 1000)], code=["1"])
     expected = r"far\.gpkg: found polygons around \(113\.9.*no road there; expected .*\(112\.9"

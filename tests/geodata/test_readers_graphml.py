@@ -171,3 +171,17 @@ def test_a_node_without_coordinates_is_refused(tmp_path: Path) -> None:
 def test_a_graph_without_roads_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found no edge that a car may use"):
         read_graphml(write(tmp_path, (1, 2, {"highway": "steps"})))
+
+
+def test_an_edge_between_unknown_nodes_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, (1, 2, {}))
+    path.write_text(path.read_text("utf-8").replace('target="2"', 'target="99"'), "utf-8")
+    with pytest.raises(InputError, match="edge 1 to 99: found a node that is not listed"):
+        read_graphml(path)
+
+
+def test_a_broken_line_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, (1, 2, {"geometry": BEND}))
+    path.write_text(path.read_text("utf-8").replace("LINESTRING (", "LINESTRING ["), "utf-8")
+    with pytest.raises(InputError, match=r"edge geometry: found .*expected lines as WKT"):
+        read_graphml(path)
