@@ -75,7 +75,7 @@ class Problem:
         for field in fields(Incidents):
             add(getattr(self.incidents, field.name))
         add(self.city.posts.positions)
-        add(self.city.grid.codes)
+        add(self.city.grid.codes.tolist())
         add(self.travel.speeds.kmh)
         add((self.travel.speeds.off_peak_kmh, self.units, sorted(self.standard.limits_s.items())))
         add((f"{self.policy.__module__}.{self.policy.__qualname__}", self.start.isoformat(), self.horizon_s))
