@@ -19,6 +19,7 @@ from dispatch.units import DAY_S, Shift, UnitSpec
 from geodata.city import City
 from geodata.errors import Faults
 from geodata.network import RoadClass
+from geodata.routing import RoadTravel
 from geodata.sites import PlaceClass
 from geodata.speeds import HOURS_A_WEEK, NIGHT_HOURS, PEAK_HOURS, SpeedProfile
 from geodata.synthetic import demo_city
@@ -50,12 +51,19 @@ def city_named(name: str) -> City:
     return demo_city() if name == DEMO and not Path(name).exists() else City.load(Path(name))
 
 
-def build_problem(scenario: Scenario, city: City, replication: int = 0, n_units: int | None = None) -> Problem:
+def build_problem(
+    scenario: Scenario,
+    city: City,
+    replication: int = 0,
+    n_units: int | None = None,
+    travel: RoadTravel | None = None,
+) -> Problem:
     """The problem that a scenario poses in a city.
 
     Args:
         replication: another draw of the same demand.
         n_units: on duty in each shift, in place of the scenario's own count.
+        travel: as `travel_of` gives it, to share what it keeps between problems of one city.
 
     Raises:
         InputError: with each reason why the city cannot answer the scenario.
@@ -77,7 +85,7 @@ def build_problem(scenario: Scenario, city: City, replication: int = 0, n_units:
         units=units_of(scenario, city, n_units),
         standard=standard,
         policy=POLICIES[scenario.dispatch.policy],
-        speeds=speeds_of(scenario),
+        travel=travel or travel_of(scenario, city),
         start=run.start,
         horizon_s=horizon_s,
     )
@@ -158,6 +166,11 @@ def speeds_of(scenario: Scenario) -> SpeedProfile:
     kmh[:, np.isin(hour, PEAK_HOURS) & (day < 5)] = peak[:, None]
     kmh[:, np.isin(hour, NIGHT_HOURS)] *= part.night_factor
     return SpeedProfile(kmh, off_peak)
+
+
+def travel_of(scenario: Scenario, city: City) -> RoadTravel:
+    """Travel times at the scenario's speeds, with those from the city's posts kept."""
+    return RoadTravel(city.network, speeds_of(scenario), city.posts.positions)
 
 
 def units_of(scenario: Scenario, city: City, n_units: int | None = None) -> tuple[UnitSpec, ...]:

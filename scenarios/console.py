@@ -24,7 +24,8 @@ from scenarios.run import Progress as Watch
 from scenarios.run import Run, silent
 from scenarios.schema import Scenario, known_keys
 from scenarios.study import StaffStudy
-from scenarios.terms import CLOCK, PART, PLACE_CLASS, PRIORITY, Term, Verdict, count, limit, minutes, percent, verdict
+from scenarios.terms import CLOCK, PART, PLACE_CLASS, PRIORITY, Term, Verdict, count, limit, minutes, verdict
+from scenarios.terms import percent as page_percent
 
 WIDTH_WITHOUT_TERMINAL = 110
 WORKLOAD_CEILING = 0.6
@@ -34,6 +35,11 @@ MOST_NAMED = 3
 _STYLE = {Verdict.MET: "green", Verdict.NEARLY: "yellow", Verdict.NOT_MET: "red", Verdict.NONE: "dim"}
 _MARK = {Verdict.MET: "✓", Verdict.NEARLY: "~", Verdict.NOT_MET: "✗", Verdict.NONE: ""}
 _CLOCK_WORD = {Clock.RECEIVED: "call", Clock.ORDERED: "order", Clock.ROLLING: "rolling"}
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """As on the pages, with a plain space, which every code page has."""
+    return page_percent(share, digits).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def console() -> Console:
@@ -100,7 +106,7 @@ def _clock_head(clock: Clock, headline: Clock) -> str:
 
 
 def _group(table: Table, run: Run, heading: str, by: str | None, label: Callable[[Any], str]) -> None:
-    headline = run.scenario.standard.headline
+    standard, headline = run.scenario.standard, run.scenario.standard.headline
     log = _with_hours(run) if by == "hours" else run.log
     found = {clock: _rows(share_within(log, by, clock)) for clock in Clock}
     order = [c.label for c in reversed(PlaceClass)] if by == "place_class" else list(found[headline])
@@ -110,7 +116,7 @@ def _group(table: Table, run: Run, heading: str, by: str | None, label: Callable
         if value not in found[headline]:
             continue
         row = found[headline][value]
-        stands = verdict(row["share"], run.summary["standard"])
+        stands = verdict(row["share"], standard.target_share, standard.amber_share)
         shares = [
             Text(f"{percent(row['share'])} {_MARK[stands]}", _STYLE[stands])
             if clock is headline

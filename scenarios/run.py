@@ -64,6 +64,7 @@ def run_scenario(scenario: Scenario, out: Path, progress: Progress = silent) -> 
     progress("Incidents", 1)
     logger.info("%s incidents, %s units", len(problem.incidents), len(problem.units))
     log = simulate(problem, lambda share: progress("Simulation", share))
+    progress("Simulation", 1)
     summary = summarise(log, problem.standard, start=problem.start, seed=scenario.run.seed, digest=problem.digest)
     run = Run(scenario=scenario, city=city, log=log, summary=summary)
     write_folder(out, lambda folder: _write(run, folder, progress))

@@ -33,8 +33,9 @@ from dispatch.engine import simulate
 from dispatch.metrics import summarise
 from geodata.city import City
 from geodata.errors import Fault, InputError
+from geodata.routing import RoadTravel
 from geodata.sites import PlaceClass
-from scenarios.build import build_problem, check_fit
+from scenarios.build import build_problem, check_fit, travel_of
 from scenarios.load import dump
 from scenarios.run import Progress, silent, write_whole
 from scenarios.schema import Scenario
@@ -123,7 +124,7 @@ def staff_study(
     tasks = [(n, replication) for replication in range(replications) for n in levels]
     figures, resumed = [], 0
     progress("Runs", 0)
-    with _executor(city, workers or os.cpu_count() or 1) as each:
+    with _executor(scenario, city, workers or os.cpu_count() or 1) as each:
         for done, (figure, was_there) in enumerate(each(partial(_one, scenario, runs), tasks), 1):
             figures.append(figure)
             resumed += was_there
@@ -147,10 +148,10 @@ Task = tuple[int, int]
 Answer = tuple[dict[str, Any], bool]
 
 
-def _one(scenario: Scenario, runs: Path, city: City, task: Task) -> Answer:
+def _one(scenario: Scenario, runs: Path, city: City, travel: RoadTravel, task: Task) -> Answer:
     """The figures of one run, and whether they were found finished."""
     n_units, replication = task
-    problem = build_problem(scenario, city, replication, n_units)
+    problem = build_problem(scenario, city, replication, n_units, travel)
     path = runs / f"{n_units:04d}-{replication:04d}-{problem.digest[:16]}.json"
     ours = {"version": version("patrol135"), "digest": problem.digest}
     if path.is_file():
@@ -175,22 +176,26 @@ def _one(scenario: Scenario, runs: Path, city: City, task: Task) -> Answer:
     return figure, False
 
 
-Work = Callable[[City, Task], Answer]
-_city: City | None = None
+Work = Callable[[City, RoadTravel, Task], Answer]
+_place: tuple[City, RoadTravel] | None = None
+"""In a worker process: the city and its travel times, shared by the worker's runs."""
 
 
 @contextmanager
-def _executor(city: City, workers: int) -> Iterator[Callable[[Work, Sequence[Task]], Iterator[Answer]]]:
+def _executor(
+    scenario: Scenario, city: City, workers: int
+) -> Iterator[Callable[[Work, Sequence[Task]], Iterator[Answer]]]:
     """What runs tasks in any order: here, or on processes that map one saved copy of the city."""
     if workers == 1:
-        yield lambda work, tasks: (work(city, task) for task in tasks)
+        travel = travel_of(scenario, city)
+        yield lambda work, tasks: (work(city, travel, task) for task in tasks)
         return
     with tempfile.TemporaryDirectory(prefix="patrol-") as scratch:
         saved = Path(scratch) / "city"
         city.save(saved)
         # started afresh: a forked process would inherit the locks of threads that it does not have
         fresh = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, fresh, _open, (saved,)) as pool:
+        with ProcessPoolExecutor(workers, fresh, _open, (scenario, saved)) as pool:
 
             def each(work: Work, tasks: Sequence[Task]) -> Iterator[Answer]:
                 jobs = [pool.submit(_in_worker, work, task) for task in tasks]
@@ -203,17 +208,18 @@ def _executor(city: City, workers: int) -> Iterator[Callable[[Work, Sequence[Tas
             yield each
 
 
-def _open(saved: Path) -> None:
+def _open(scenario: Scenario, saved: Path) -> None:
     # an interrupt is for the one that started the workers, which lets them finish the run at hand
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    global _city  # noqa: PLW0603 - a worker process opens its city once
-    _city = City.load(saved)
+    global _place  # noqa: PLW0603 - a worker process opens its city once
+    city = City.load(saved)
+    _place = city, travel_of(scenario, city)
 
 
 def _in_worker(work: Work, task: Task) -> Answer:
-    if _city is None:
+    if _place is None:
         raise RuntimeError("the worker has no city")
-    return work(_city, task)
+    return work(*_place, task)
 
 
 def _table(figures: pd.DataFrame, target: float) -> pd.DataFrame:

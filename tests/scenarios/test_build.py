@@ -63,7 +63,7 @@ def test_what_a_scenario_states_reaches_the_problem(small_city: City) -> None:
     assert set(problem.incidents.limit_s) <= {60.0, 200.0, 300.0}
     assert problem.horizon_s == 43_200
     noon, midnight = 12, 0
-    assert (problem.speeds.kmh[1, noon], problem.speeds.kmh[1, midnight]) == (40, 80)
+    assert (problem.travel.speeds.kmh[1, noon], problem.travel.speeds.kmh[1, midnight]) == (40, 80)
 
 
 def test_units_go_to_every_post_first_and_then_where_there_is_room(small_city: City) -> None:
