@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import simpy
 
-from dispatch.fleet import Fleet
+from dispatch.fleet import IDLE, ON_SCENE, RETURNING, TRAVELLING, TURN_OUT, Fleet
 from dispatch.incidents import IncidentType
 from dispatch.log import RunLog
 from dispatch.policies.dispatching import Order, Situation
@@ -134,15 +134,15 @@ class _Run:
     def respond(self, order: Order, incident: int, origin: Position) -> Steps:
         """Carry a unit from its order to clearing, or to the moment when it is called off."""
         env, fleet, unit, route = self.env, self.fleet, order.unit, order.route
-        slowness, period = fleet.slowness[unit], self.travel.period(self.hour_of_week(env.now))
+        slowness, period = float(fleet.slowness[unit]), self.travel.period(self.hour_of_week(env.now))
         row = len(self.assignments)
         self.assignments.extend((incident, unit, env.now, nan, nan, nan, route.length_m, nan))
         where = origin
         rolling_s = nan
         try:
-            yield env.timeout(fleet.turn_out_s[unit])
+            yield env.timeout(float(fleet.turn_out_s[unit]))
             self.assignments[row + ROLLING] = rolling_s = env.now
-            self.enter(unit, UnitState.TRAVELLING, incident)
+            self.enter(unit, TRAVELLING, incident)
             yield env.timeout(route.time_s * slowness)
         except simpy.Interrupt:
             self.assignments[row + CANCELLED] = self.assignments[row + CLEARED] = env.now
@@ -151,7 +151,7 @@ class _Run:
         else:
             where = self.target[incident]
             self.assignments[row + ARRIVED] = env.now
-            self.enter(unit, UnitState.ON_SCENE, incident)
+            self.enter(unit, ON_SCENE, incident)
             del self.en_route[incident][unit]
             first = self.first_unit[incident] < 0
             if first:
@@ -199,7 +199,7 @@ class _Run:
 
     def send(self, order: Order, incident: int) -> None:
         fleet, unit = self.fleet, order.unit
-        self.enter(unit, UnitState.TURN_OUT, incident)
+        self.enter(unit, TURN_OUT, incident)
         fleet.available[unit] = False
         fleet.engaged[unit] = True
         if isnan(self.ordered_s[incident]):
@@ -225,7 +225,7 @@ class _Run:
     def release(self, unit: int, where: Position) -> None:
         """A unit is free: on to what waits, or back to its post."""
         fleet, now_s = self.fleet, self.env.now
-        self.enter(unit, UnitState.IDLE)
+        self.enter(unit, IDLE)
         fleet.stop(unit, where)
         if fleet.on_duty[unit]:
             fleet.available[unit] = True
@@ -235,39 +235,36 @@ class _Run:
         hour = self.hour_of_week(now_s)
         route = self.travel.route_home(where, self.problem.units[unit].post, hour)
         fleet.send_back(unit, route, self.travel.period(hour).time_s, now_s)
-        self.enter(unit, UnitState.RETURNING)
+        self.enter(unit, RETURNING)
         if not fleet.on_duty[unit]:
             self.settle(unit, fleet.back_s[unit])
 
-    def enter(self, unit: int, state: UnitState, incident: int = -1) -> None:
-        fleet, now_s = self.fleet, self.env.now
-        self.settle(unit, now_s)
-        fleet.state[unit], fleet.incident[unit] = state, incident
+    def enter(self, unit: int, state: int, incident: int = -1) -> None:
+        self.settle(unit, self.env.now)
+        self.fleet.state[unit], self.fleet.incident[unit] = state, incident
 
     def settle(self, unit: int, until_s: float) -> None:
-        """Write down what a unit has done since its last entry."""
+        """Write down what a unit has done since its last entry, as far as it lies within the horizon."""
         fleet = self.fleet
-        state, since_s = fleet.state[unit], fleet.since_s[unit]
-        if state == UnitState.RETURNING and fleet.back_s[unit] < until_s:
-            back_s = fleet.back_s[unit]
-            self.write(unit, UnitState.RETURNING, since_s, back_s, -1)
-            self.write(unit, UnitState.IDLE, back_s, until_s, -1)
-        else:
-            self.write(unit, state, since_s, until_s, fleet.incident[unit])
-        fleet.since_s[unit] = until_s
-
-    def write(self, unit: int, state: int, start_s: float, end_s: float, incident: int) -> None:
-        end_s = min(end_s, self.problem.horizon_s)
-        if end_s > start_s:
-            self.states.extend((unit, state, start_s, end_s, incident))
+        state, since_s, until_s = fleet.state[unit], fleet.since_s[unit], min(until_s, self.problem.horizon_s)
+        if state == RETURNING:
+            back_s = min(fleet.back_s[unit], until_s)
+            if back_s > since_s:
+                self.states.extend((unit, RETURNING, since_s, back_s, -1))
+                since_s = back_s
+            state = IDLE
+        if until_s > since_s:
+            self.states.extend((unit, state, since_s, until_s, fleet.incident[unit]))
+        fleet.since_s[unit] = max(until_s, since_s)
 
     # what is left of it
 
     def log(self) -> RunLog:
         """The tables, when the run is over."""
         fleet = self.fleet
-        for unit in np.flatnonzero(fleet.on_duty | fleet.engaged):
-            self.settle(int(unit), self.problem.horizon_s)
+        for unit in range(len(fleet.state)):
+            if fleet.on_duty[unit] or fleet.engaged[unit]:
+                self.settle(unit, self.problem.horizon_s)
         unit_ids = np.array([unit.id for unit in self.problem.units], object)
         return RunLog(self._incidents(unit_ids), self._assignments(unit_ids), self._unit_states(unit_ids))
 

@@ -93,11 +93,27 @@ def keep(
 
 
 @compiled
+def _at_least_s(kept_anchor: Any, kept_s: Any, home_anchor: Any, home_s: Any, here: int, there: int) -> float:
+    """A lower bound on the seconds from one node to another, by the triangle inequality over anchors kept for both."""
+    bound = 0.0
+    for i in range(kept_s.shape[1]):
+        for j in range(kept_s.shape[1]):
+            if kept_anchor[here, i] == kept_anchor[there, j] and kept_anchor[here, i] >= 0:
+                bound = max(bound, kept_s[there, j] - kept_s[here, i])
+            if home_anchor[here, i] == home_anchor[there, j] and home_anchor[here, i] >= 0:
+                bound = max(bound, home_s[here, i] - home_s[there, j])
+    # a hair less, so that rounding never makes it too high
+    return bound * (1.0 - 1e-12) - 1e-9
+
+
+@compiled
 def nearest_kept(
     kept_anchor: Any,
     kept_s: Any,
+    home_anchor: Any,
+    home_s: Any,
     xy_m: Any,
-    slowest_s_per_m: float,
+    fastest_s_per_m: float,
     n_anchors: int,
     anchor: Any,
     first_in: Any,
@@ -124,7 +140,8 @@ def nearest_kept(
 ) -> int:
     """As `geodata.search.nearest`, for candidates of which some stand at an anchor (`anchor` by row; -1: on the move).
 
-    `kept_anchor` and `kept_s` are the nearest anchors from which each node is reached; `slowest_s_per_m` is the least
+    `kept_anchor` and `kept_s` are the nearest anchors from which each node is reached, `home_anchor` and `home_s` those
+    that are reached from it; `fastest_s_per_m` is the least
     time in which any road covers a metre.
     """
     n = len(rows)
@@ -137,6 +154,7 @@ def nearest_kept(
     least_delay = np.inf
     least_slowness = np.inf
     target_share = target_m / length_m[target_edge]
+    back = ends[target_edge, TWIN]
     for i in range(n):
         row = rows[i]
         if anchor[row] < 0:
@@ -147,10 +165,11 @@ def nearest_kept(
         first_at[anchor[row]] = i
         least_delay = min(least_delay, delay_s[row])
         least_slowness = min(least_slowness, slowness[row])
-        share = offset_m[row] / length_m[edge[row]]
-        cost = delay_s[row] + slowness[row] * direct_s(ends, time_s, edge[row], share, target_edge, target_share)
-        if cost <= limit and cost < np.inf:
-            n_best = offer(best, best_cost, n_best, row, cost)
+        if edge[row] == target_edge or edge[row] == back:
+            share = offset_m[row] / length_m[edge[row]]
+            cost = delay_s[row] + slowness[row] * direct_s(ends, time_s, edge[row], share, target_edge, target_share)
+            if cost <= limit and cost < np.inf:
+                n_best = offer(best, best_cost, n_best, row, cost)
 
     last = kept_s.shape[1] - 1
     beyond = np.inf
@@ -159,7 +178,6 @@ def nearest_kept(
             node = ends[target_edge, TAIL]
             rest_s = target_share * time_s[target_edge]
         else:
-            back = ends[target_edge, TWIN]
             if back < 0:
                 break
             node = ends[target_edge, HEAD]
@@ -186,17 +204,28 @@ def nearest_kept(
         )  # fmt: skip
         return int(n_found)
 
-    tail, head = ends[target_edge, TAIL], ends[target_edge, HEAD]
     near = 0
     for i in range(n_movers):
         row = movers[i]
-        least_m = np.inf
-        for here in (ends[edge[row], TAIL], ends[edge[row], HEAD]):
-            for there in (tail, head):
+        e = edge[row]
+        road = 0.0 if e == target_edge or e == back else np.inf
+        share = offset_m[row] / length_m[e]
+        for leave in range(2):
+            out = e if leave == 0 else ends[e, TWIN]
+            if out < 0:
+                continue
+            here = ends[out, HEAD]
+            left_s = (1.0 - share if leave == 0 else share) * time_s[out]
+            for enter in range(2):
+                into = target_edge if enter == 0 else back
+                if into < 0:
+                    continue
+                there = ends[into, TAIL]
+                ends_s = left_s + (target_share if enter == 0 else 1.0 - target_share) * time_s[into]
                 gap_m = np.hypot(xy_m[here, 0] - xy_m[there, 0], xy_m[here, 1] - xy_m[there, 1])
-                least_m = min(least_m, gap_m)
-        same = edge[row] == target_edge or edge[row] == ends[target_edge, TWIN]
-        if same or delay_s[row] + slowness[row] * least_m * slowest_s_per_m <= worst:
+                if delay_s[row] + slowness[row] * (ends_s + gap_m * fastest_s_per_m) <= worst:
+                    road = min(road, ends_s + _at_least_s(kept_anchor, kept_s, home_anchor, home_s, here, there))
+        if delay_s[row] + slowness[row] * road <= worst:
             movers[near] = row
             near += 1
     if near > 0:

@@ -42,7 +42,7 @@ class Period(NamedTuple):
     """(m,) by edge."""
     in_time_s: Floats
     """(m,) the same in the order of `RoadNetwork.in_edge`."""
-    slowest_s_per_m: float
+    fastest_s_per_m: float
     """The least time in which any edge covers a metre as the crow flies."""
 
 
@@ -64,7 +64,8 @@ class RoadTravel:
         self.network = network
         self.speeds = speeds or SpeedProfile()
         self.anchors = anchors
-        self._period_of_hour, self._hour_of_period = self.speeds.period_of_hour()
+        period_of_hour, self._hour_of_period = self.speeds.period_of_hour()
+        self._period_of_hour = period_of_hour.tolist()
         self._periods: dict[int, Period] = {}
         self._kept: dict[tuple[int, bool], Kept] = {}
         self._scratch = search.Scratch.of_size(network.n_nodes, network.n_edges)
@@ -77,7 +78,7 @@ class RoadTravel:
 
     def period(self, hour: int) -> Period:
         """Edge times in an hour of the week; hours of equal speeds share one."""
-        number = int(self._period_of_hour[hour % HOURS_A_WEEK])
+        number = self._period_of_hour[hour]
         if number not in self._periods:
             n = self.network
             time_s = self.speeds.edge_time_s(n, int(self._hour_of_period[number]))
@@ -87,7 +88,7 @@ class RoadTravel:
 
     def kept(self, hour: int, *, outward: bool) -> Kept:
         """The anchors nearest to every node in an hour of the week: outward from them, or homeward to them."""
-        key = int(self._period_of_hour[hour % HOURS_A_WEEK]), outward
+        key = self._period_of_hour[hour], outward
         if key not in self._kept:
             self._kept[key] = self._keep(self.period(hour), outward)
         return self._kept[key]
@@ -175,9 +176,9 @@ class RoadTravel:
         if anchor is None or self.anchors is None:
             found = search.nearest(*graph, *asked, 0, float(limit_s))
         else:
-            kept = self.kept(hour, outward=True)
-            near = kept.anchor, kept.time_s, self._xy_m, period.slowest_s_per_m, len(self.anchors), anchor
-            found = nearest_kept(*near, *graph, *asked, float(limit_s))
+            kept, home = self.kept(hour, outward=True), self.kept(hour, outward=False)
+            near = kept.anchor, kept.time_s, home.anchor, home.time_s, self._xy_m, period.fastest_s_per_m
+            found = nearest_kept(*near, len(self.anchors), anchor, *graph, *asked, float(limit_s))
         return best[:found], cost[:found]
 
     def nearest_routes(
