@@ -112,10 +112,10 @@ def nearest_kept(
     kept_s: Any,
     home_anchor: Any,
     home_s: Any,
-    xy_m: Any,
-    fastest_s_per_m: float,
     n_anchors: int,
     anchor: Any,
+    xy_m: Any,
+    fastest_s_per_m: float,
     first_in: Any,
     in_tail: Any,
     in_time_s: Any,
@@ -199,8 +199,8 @@ def nearest_kept(
     if n_movers < n and beyond < np.inf and least_delay + least_slowness * beyond <= worst:
         # an anchor that is not kept may be as near
         n_found = nearest(
-            first_in, in_tail, in_time_s, ends, time_s, length_m, stamp, mark, dist_s, heap_s, heap_node,
-            target_edge, target_m, rows, edge, offset_m, delay_s, slowness, best, best_cost, 0, limit,
+            xy_m, fastest_s_per_m, first_in, in_tail, in_time_s, ends, time_s, length_m, stamp, mark, dist_s, heap_s,
+            heap_node, target_edge, target_m, rows, edge, offset_m, delay_s, slowness, best, best_cost, 0, limit,
         )  # fmt: skip
         return int(n_found)
 
@@ -230,8 +230,8 @@ def nearest_kept(
             near += 1
     if near > 0:
         n_best = nearest(
-            first_in, in_tail, in_time_s, ends, time_s, length_m, stamp, mark, dist_s, heap_s, heap_node,
-            target_edge, target_m, movers[:near], edge, offset_m, delay_s, slowness, best, best_cost, n_best, worst,
+            xy_m, fastest_s_per_m, first_in, in_tail, in_time_s, ends, time_s, length_m, stamp, mark, dist_s, heap_s,
+            heap_node, target_edge, target_m, movers[:near], edge, offset_m, delay_s, slowness, best, best_cost, n_best, worst,
         )  # fmt: skip
     return n_best
 

@@ -150,6 +150,8 @@ class RoadTravel:
         period, s = self.period(hour), self._scratch
         best, cost = np.empty(k, np.int64), np.empty(k)
         graph = (
+            self._xy_m,
+            period.fastest_s_per_m,
             self._first_in,
             self._in_tail,
             period.in_time_s,
@@ -177,8 +179,8 @@ class RoadTravel:
             found = search.nearest(*graph, *asked, 0, float(limit_s))
         else:
             kept, home = self.kept(hour, outward=True), self.kept(hour, outward=False)
-            near = kept.anchor, kept.time_s, home.anchor, home.time_s, self._xy_m, period.fastest_s_per_m
-            found = nearest_kept(*near, len(self.anchors), anchor, *graph, *asked, float(limit_s))
+            near = kept.anchor, kept.time_s, home.anchor, home.time_s, len(self.anchors), anchor
+            found = nearest_kept(*near, *graph, *asked, float(limit_s))
         return best[:found], cost[:found]
 
     def nearest_routes(

@@ -21,9 +21,11 @@ def compiled(function: Any) -> Any:
 
 TAIL, HEAD, TWIN = 0, 1, 2
 """Columns of `ends`, which has a row an edge."""
-STAMP, VIA, LINK_STAMP, FIRST_LINK = 0, 1, 2, 3
+STAMP, VIA, LINK_STAMP, FIRST_LINK, SETTLED = 0, 1, 2, 3, 4
 """Columns of `mark`, which has a row a node: the search that reached it last and by which link, the search in which
-candidates leave by it and the first of them."""
+candidates leave by it and the first of them, the search that settled it last."""
+FEW = 3
+"""Up to so many candidates a search is drawn towards them; with more the drawing costs more than it saves. Measured."""
 
 
 class Scratch(NamedTuple):
@@ -32,7 +34,7 @@ class Scratch(NamedTuple):
     stamp: Ints
     """(1,) the last stamp given."""
     mark: Ints
-    """(n, 4)"""
+    """(n, 5)"""
     dist_s: Floats
     """(n,)"""
     heap_s: Floats
@@ -43,7 +45,7 @@ class Scratch(NamedTuple):
     def of_size(cls, n_nodes: int, n_edges: int) -> Scratch:
         return cls(
             np.zeros(1, np.int32),
-            np.zeros((n_nodes, 4), np.int32),
+            np.zeros((n_nodes, 5), np.int32),
             np.empty(n_nodes),
             np.empty(n_edges + 4),
             np.empty(n_edges + 4, np.int32),
@@ -133,7 +135,23 @@ def direct_s(ends: Any, time_s: Any, edge: int, share: float, target_edge: int, 
 
 
 @compiled
+def _ahead_s(xy_m: Any, fastest_s_per_m: float, goals: Any, n_goals: int, node: int) -> float:
+    """The least seconds from the nearest goal to a node that any road could take; 0 without goals."""
+    if n_goals == 0:
+        return 0.0
+    least = np.inf
+    for i in range(n_goals):
+        east = xy_m[goals[i], 0] - xy_m[node, 0]
+        north = xy_m[goals[i], 1] - xy_m[node, 1]
+        least = min(least, east * east + north * north)
+    # a hair less, so that rounding never makes it too high
+    return np.sqrt(least) * fastest_s_per_m * (1.0 - 1e-9)
+
+
+@compiled
 def nearest(
+    xy_m: Any,
+    fastest_s_per_m: float,
     first_in: Any,
     in_tail: Any,
     in_time_s: Any,
@@ -161,7 +179,8 @@ def nearest(
 
     Candidates are the given rows of edge, offset_m, delay_s and slowness, beside the n_best that `best` and `best_cost`
     already hold. Searches from the target against the traffic and stops when no unsettled node can yield a better one,
-    or at a cost of `limit`. Fills best (rows) and best_cost; returns how many they hold. `mark` then holds the routes.
+    or at a cost of `limit`; few candidates draw it towards them (A*). `fastest_s_per_m` is the least time in which any
+    road covers a metre. Fills best (rows) and best_cost; returns how many they hold. `mark` then holds the routes.
     """
     n = len(rows)
     stamp[0] += 1
@@ -173,6 +192,8 @@ def nearest(
     target_share = target_m / length_m[target_edge]
     back = ends[target_edge, TWIN]
     k = min(len(best), n_best + n)
+    goals = np.empty(2 * FEW, np.int32)
+    n_goals = 0
     for i in range(n):
         row = rows[i]
         e = edge[row]
@@ -187,6 +208,9 @@ def nearest(
         next_link[2 * i] = mark[node, FIRST_LINK] if mark[node, LINK_STAMP] == now else -1
         mark[node, LINK_STAMP] = now
         mark[node, FIRST_LINK] = 2 * i
+        if n <= FEW:
+            goals[n_goals] = node
+            n_goals += 1
         twin = ends[e, TWIN]
         if twin >= 0:
             node = ends[e, TAIL]
@@ -194,13 +218,16 @@ def nearest(
             next_link[2 * i + 1] = mark[node, FIRST_LINK] if mark[node, LINK_STAMP] == now else -1
             mark[node, LINK_STAMP] = now
             mark[node, FIRST_LINK] = 2 * i + 1
+            if n <= FEW:
+                goals[n_goals] = node
+                n_goals += 1
 
     size = 0
     node = ends[target_edge, TAIL]
     mark[node, STAMP] = now
     dist_s[node] = target_share * time_s[target_edge]
     mark[node, VIA] = -1
-    size = push(heap_s, heap_node, size, dist_s[node], node)
+    size = push(heap_s, heap_node, size, dist_s[node] + _ahead_s(xy_m, fastest_s_per_m, goals, n_goals, node), node)
     if back >= 0:
         node = ends[target_edge, HEAD]
         road = (1.0 - target_share) * time_s[back]
@@ -208,16 +235,17 @@ def nearest(
             mark[node, STAMP] = now
             dist_s[node] = road
             mark[node, VIA] = -2
-            size = push(heap_s, heap_node, size, road, node)
+            size = push(heap_s, heap_node, size, road + _ahead_s(xy_m, fastest_s_per_m, goals, n_goals, node), node)
     while size > 0:
-        reached = heap_s[0]
         node = heap_node[0]
-        bound = least_delay + least_slowness * reached
-        if bound > limit or (n_best == k and bound > best_cost[k - 1]):
+        worst = min(limit, best_cost[k - 1]) if n_best == k else limit
+        if least_delay + least_slowness * heap_s[0] > worst:
             break
         size = pop(heap_s, heap_node, size)
-        if reached > dist_s[node]:
+        if mark[node, SETTLED] == now:
             continue
+        mark[node, SETTLED] = now
+        reached = dist_s[node]
         if mark[node, LINK_STAMP] == now:
             link = mark[node, FIRST_LINK]
             while link >= 0:
@@ -233,7 +261,9 @@ def nearest(
                 mark[other, STAMP] = now
                 dist_s[other] = road
                 mark[other, VIA] = j
-                size = push(heap_s, heap_node, size, road, other)
+                key = road + _ahead_s(xy_m, fastest_s_per_m, goals, n_goals, other)
+                if least_delay + least_slowness * key <= worst:
+                    size = push(heap_s, heap_node, size, key, other)
     return n_best
 
 
