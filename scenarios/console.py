@@ -70,15 +70,21 @@ def watch(quiet: bool) -> Iterator[Watch]:
 def run_tables(run: Run) -> list[RenderableType]:
     """What a run found: who was reached in time, by place, priority and district; how busy; why late."""
     scenario, summary = run.scenario, run.summary
-    incidents = summary["incidents"]
+    incidents, days, start = summary["incidents"], scenario.run.days, scenario.run.start
     head = Text.assemble(
         (scenario.title or scenario.name, "bold"),
         f"  {scenario.title_zh}\n" if scenario.title_zh else "\n",
-        f"{run.city.name} {run.city.name_en}, {scenario.run.days:g} days from {scenario.run.start:%a %d %b %Y %H:%M}: "
+        f"{_city_name(run.city)}, {days:g} {'day' if days == 1 else 'days'} from {start:%a %d %b %Y %H:%M}: "
         f"{count(incidents['total'])} incidents, {count(incidents['reached'])} reached, "
         f"{count(incidents['unreached'])} never reached.\n",
     )
+    if not incidents["total"]:
+        return [head, Text("No incident was drawn: the run is too short or the demand too low.")]
     return [head, _compliance(run), _explained(scenario), _busy(run), _late(summary)]
+
+
+def _city_name(city: City) -> str:
+    return " ".join(dict.fromkeys((city.name, city.name_en)))
 
 
 def _compliance(run: Run) -> Group:
@@ -186,7 +192,7 @@ def _late(summary: Mapping[str, Any]) -> Group:
 
 
 def _plain_table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def _titled(title: str, table: Table) -> Group:
@@ -217,9 +223,9 @@ def staff_tables(study: StaffStudy, scenario: Scenario) -> list[RenderableType]:
     """The table of a staffing study and what it says in words."""
     clock = CLOCK[scenario.standard.headline.value]
     table = _plain_table()
-    for head in ("units", "within limit", "95 % interval", "vital", "key", "other", "busy", "gain"):
-        table.add_column(head, justify="right")
-    table.add_column(f"target {percent(study.target_share, 0)}")
+    for head in ("units", "within\nlimit %", "95 %\ninterval", "vital\n%", "key\n%", "other\n%", "busy\n%", "gain"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column(f"target\n{percent(study.target_share, 0)}")
     colour = {"meets": "green", "undecided": "yellow", "misses": "red"}
     for row in study.table.to_dict("records"):
         gain = (
@@ -229,14 +235,18 @@ def staff_tables(study: StaffStudy, scenario: Scenario) -> list[RenderableType]:
         )
         table.add_row(
             str(row["units"]),
-            percent(row["share"]),
-            f"{100 * row['share_low']:.1f}–{percent(row['share_high'])}",
-            *(percent(row[name]) for name in ("vital", "key", "general", "utilisation")),
+            _points(row["share"]),
+            f"{_points(row['share_low'])}–{_points(row['share_high'])}",
+            *(_points(row[name]) for name in ("vital", "key", "general", "utilisation")),
             gain,
             Text(row["verdict"], colour[row["verdict"]]),
         )
-    title = f"{scenario.title or scenario.name}: share within the limit {clock.en}"
+    title = f"{scenario.name}: share within the limit by units on duty in each shift, {clock.en}"
     return [_titled(title, table), _gain_explained(study), Text(staff_answer(study))]
+
+
+def _points(share: float) -> str:
+    return "–" if pd.isna(share) else f"{100 * share:.1f}"
 
 
 def _gain_explained(study: StaffStudy) -> Text:
@@ -276,7 +286,7 @@ def city_tables(city: City, findings: Sequence[Finding]) -> list[RenderableType]
         table.add_row("source", source)
     warnings = sum(bool(finding.warning) for finding in findings)
     closing = f"{warnings} to look at, marked with !." if warnings else "Nothing in it looks wrong."
-    return [_titled(" ".join(dict.fromkeys((city.name, city.name_en))), table), Text(closing)]
+    return [_titled(_city_name(city), table), Text(closing)]
 
 
 def scenarios_table(scenarios: Sequence[Scenario]) -> Group:
