@@ -15,15 +15,23 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+import shapely
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, MultipleLocator
+from numpy.typing import NDArray
 
 from dispatch.log import RunLog
 from dispatch.metrics import response_s
+from geodata.city import City
+from geodata.grid import Level
+from geodata.network import RoadClass
 from scenarios.findings import Headline
-from scenarios.terms import PLACE_COLOUR, Verdict, limit, percent
+from scenarios.terms import BACKDROP_COLOUR, PLACE_COLOUR, Verdict, limit, percent
 
 INK, SOFT, FAINT = "#1d1b26", "#5d5a68", "#d9d6cf"
 STYLE: dict[Any, Any] = {
@@ -128,6 +136,48 @@ def workload(use: pd.DataFrame) -> Markup:
     return _svg(draw, "workload", "Utilisation by unit", height_in=3.0)
 
 
+def city_map(city: City, cells: pd.DataFrame, headline: Headline) -> Markup:
+    """The grid coloured by its share within the limit, with the posts; `cells` is a `cell_table`."""
+    outlines = city.grid.outlines(Level.DISTRICT)
+    left, bottom, right, top = shapely.total_bounds(city.grid.polygons)
+    width_in = 8.6
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.set_axis_off()
+        axes.set_aspect("equal")
+        axes.set(xlim=(left, right), ylim=(bottom, top))
+        strength = np.where(cells["incidents"] > 0, 0.75, 0.25)
+        verdicts = [headline.verdict_of(share) for share in cells["share"]]
+        colours = [to_rgba(found.value, alpha) for found, alpha in zip(verdicts, strength, strict=True)]
+        _fill(axes, city.grid.polygons, colours, edgecolor="white", linewidth=0.4)
+        for kind, colour in BACKDROP_COLOUR.items():
+            shapes = city.areas.geometry[city.areas["kind"] == kind].to_numpy()
+            _fill(axes, shapes, [to_rgba(colour, 0.9)] * len(shapes))
+        network = city.network
+        for road_class, width in ((RoadClass.ARTERIAL, 0.6), (RoadClass.EXPRESSWAY, 1.2)):
+            chosen = np.flatnonzero(network.street_class == road_class)
+            lines = [network.shape_xy_m[network.shape_first[i] : network.shape_first[i + 1]] for i in chosen]
+            axes.add_collection(LineCollection(lines, colors=SOFT, linewidths=width, rasterized=True))
+        for name, shape in zip(outlines["name"], outlines.geometry, strict=True):
+            _fill(axes, np.array([shape]), ["none"], edgecolor=INK, linewidth=1.0)
+            place = shape.representative_point()
+            axes.annotate(name, (place.x, place.y), ha="center", va="center", weight="bold", fontsize=12)
+        posts = shapely.get_coordinates(city.posts.table.geometry.to_numpy())
+        axes.plot(*posts.T, "*", color="#10275c", markersize=11, markeredgecolor="white", markeredgewidth=0.8)
+
+    height_in = min(width_in * (top - bottom) / (right - left), 5.8)
+    return _svg(draw, "city-map", "Share within the limit by grid cell", height_in=height_in)
+
+
+def _fill(axes: Axes, shapes: NDArray[np.object_], colours: list[Any], **style: Any) -> None:
+    """Polygons with their holes, as pixels: a city has more of them than a page should hold as lines."""
+    parts, shape = shapely.get_parts(shapes, return_index=True)
+    paths = [Path.make_compound_path(*(Path(ring.coords) for ring in shapely.get_rings(part))) for part in parts]
+    filled = PathCollection(paths, facecolors=[colours[i] for i in shape], rasterized=True, **style)
+    axes.add_collection(filled, autolim=False)
+
+
 def _line_across(axes: Axes, share: float, label: str) -> None:
     axes.axhline(share, color=INK, linewidth=1.2)
     axes.annotate(
@@ -156,7 +206,9 @@ def _svg(draw: Callable[[Figure], None], name: str, label: str, *, height_in: fl
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         figure.patch.set_visible(False)
         draw(figure)
-        figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            page, format="svg", dpi=150, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
     text = page.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

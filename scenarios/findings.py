@@ -21,6 +21,8 @@ from scenarios.schema import Scenario
 from scenarios.terms import CLOCK, PLACE_CLASS, Term, Verdict, verdict
 
 N_WORST = 10
+REACH_HOUR = 18
+"""Hour of the week at which reach is shown: Monday 18:00, in the evening peak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

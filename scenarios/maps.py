@@ -33,6 +33,7 @@ from geodata.speeds import SpeedProfile
 from scenarios.build import units_of
 from scenarios.compact import STEPS_A_DEGREE, Encoder, Shapes
 from scenarios.findings import (
+    REACH_HOUR,
     ClassFinding,
     Headline,
     cell_table,
@@ -43,17 +44,25 @@ from scenarios.findings import (
     worst_cells,
 )
 from scenarios.schema import Scenario
-from scenarios.terms import PLACE_COLOUR, Verdict, count, limit, minutes, own_file, pages, percent, script_json
+from scenarios.terms import (
+    BACKDROP_COLOUR,
+    PLACE_COLOUR,
+    Verdict,
+    count,
+    limit,
+    minutes,
+    own_file,
+    pages,
+    percent,
+    script_json,
+)
 
 ROAD_TOLERANCE_M = 2.0
 """How far from its place a street may be drawn."""
 FEW_INCIDENTS = 5
 """A cell with fewer says little about its share and is drawn paler."""
-REACH_HOUR = 18
-"""Of the week: Monday 18:00, in the evening peak."""
 REACH_COLOUR = ("#08306b", "#2171b5", "#74b3e6")
 """From the shortest limit to the longest; a further one has the last colour."""
-BACKDROP_COLOUR = {"park": "#d3e6c6", "water": "#b3d4ea"}
 LAYERS = {
     "land": ("底图 Land and water", True),
     "cells": ("网格达标情况 Grid by compliance", True),

@@ -13,12 +13,15 @@ from markupsafe import Markup
 
 from dispatch.log import RunLog
 from dispatch.metrics import share_within, utilisation, with_hour
+from dispatch.planning.coverage import coverage
 from dispatch.standard import Clock
 from geodata.city import City
+from geodata.routing import RoadTravel
 from geodata.sites import SITE_RADIUS_M
 from geodata.speeds import NIGHT_HOURS, PEAK_HOURS, SpeedProfile
 from scenarios import charts
 from scenarios.findings import (
+    REACH_HOUR,
     Headline,
     cell_table,
     headline_of,
@@ -64,6 +67,7 @@ def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario:
     headline = headline_of(log, summary, scenario)
     clock = headline.clock
     use = utilisation(log)
+    cells = cell_table(city, log, clock)
     by_hour = share_within(with_hour(log, headline.start), "hour", clock)
     return (
         pages()
@@ -80,6 +84,7 @@ def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario:
             clocks=_clocks(log),
             plots={
                 "curves": charts.response_curves(log, headline),
+                "city": charts.city_map(city, cells, headline),
                 "hours": charts.hours(by_hour, headline),
                 "workload": charts.workload(use),
             },
@@ -94,9 +99,11 @@ def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario:
             n_over=int((use["utilisation"] > charts.WORKLOAD_CEILING).sum()),
             ceiling=charts.WORKLOAD_CEILING,
             posts=post_table(city, log, scenario).to_dict("records"),
-            cells=worst_cells(cell_table(city, log, clock)).to_dict("records"),
+            cells=worst_cells(cells).to_dict("records"),
             sites=_worst_sites(site_table(city, log, clock)),
+            coverage=_coverage(city, scenario, speeds),
             values=_values(scenario),
+            reach_hour=REACH_HOUR,
             basis=BASIS,
             fixed=_fixed(),
             versions={name: metadata.version(name) for name in LIBRARIES},
@@ -177,6 +184,20 @@ def _worst_sites(sites: pd.DataFrame) -> list[dict[Any, Any]]:
     return [row | {"term": PLACE_CLASS[row["place_class"]]} for row in worst.to_dict("records")]
 
 
+def _coverage(city: City, scenario: Scenario, speeds: SpeedProfile) -> list[dict[Any, Any]]:
+    """What the posts reach within each limit when every unit is there and free."""
+    limits_s = sorted(set(scenario.standard.limits_s.model_dump().values()))
+    table = coverage(
+        city,
+        RoadTravel(city.network, speeds),
+        minutes=[limit_s / 60 for limit_s in limits_s],
+        hour=REACH_HOUR,
+        speed_factor=scenario.units.speed_factor,
+        turn_out_s=scenario.units.turn_out_s.post,
+    )
+    return table.assign(limit_s=limits_s).to_dict("records")
+
+
 def _values(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
     """The scenario's numbers by where their default comes from, the assumed ones first."""
     silent = Scenario(name="defaults", city=scenario.city)
@@ -185,7 +206,7 @@ def _values(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
         mark = re.search(r"\s*\[([ADPL])\]", key.description)
         if mark and "[]" not in key.place:
             value, default = _at(scenario, key.place), _at(silent, key.place)
-            meaning = key.description.replace(mark[0], "")
+            meaning = key.description.replace(mark[0], "").rstrip(".")
             found[mark[1]].append(
                 {"key": key.place, "meaning": meaning, "value": _typed(value), "own": value != default}
             )
