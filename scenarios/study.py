@@ -198,14 +198,14 @@ def _executor(
         with ProcessPoolExecutor(workers, fresh, _open, (scenario, saved)) as pool:
 
             def each(work: Work, tasks: Sequence[Task]) -> Iterator[Answer]:
-                jobs = [pool.submit(_in_worker, work, task) for task in tasks]
-                try:
-                    for job in as_completed(jobs):
-                        yield job.result()
-                finally:
-                    pool.shutdown(wait=False, cancel_futures=True)
+                for job in as_completed([pool.submit(_in_worker, work, task) for task in tasks]):
+                    yield job.result()
 
-            yield each
+            try:
+                yield each
+            finally:
+                # one who interrupts does not wait for the runs that were not yet begun
+                pool.shutdown(cancel_futures=True)
 
 
 def _open(scenario: Scenario, saved: Path) -> None:

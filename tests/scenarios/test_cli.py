@@ -85,6 +85,25 @@ def test_a_seed_and_a_folder_can_be_stated(patrol: Patrol, scenario: Path, tmp_p
     assert "seed = 7" in (tmp_path / "there" / "scenario.toml").read_text("utf-8")
 
 
+def test_progress_is_shown_in_a_terminal_alone_and_not_to_the_quiet(
+    patrol: Patrol, scenario: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    shown = patrol("run", scenario)
+    for stage in ("City", "Simulation", "Map", "Report"):
+        assert stage in shown.err
+    assert patrol("run", scenario, "--quiet").err == ""
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")
+    assert patrol("run", scenario).err == ""
+
+
+def test_a_run_without_incidents_says_so(patrol: Patrol, scenario: Path) -> None:
+    scenario.write_text(scenario.read_text("utf-8").replace("days = 0.5", "days = 0.00001"), "utf-8")
+    ended = patrol("run", scenario)
+    assert ended.status == 0
+    assert "No incident was drawn" in ended.out
+
+
 def test_a_map_is_drawn_again(patrol: Patrol, scenario: Path, tmp_path: Path) -> None:
     patrol("run", scenario)
     page = tmp_path / "out" / "small" / "map.html"
