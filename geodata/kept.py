@@ -14,7 +14,7 @@ import numpy as np
 from geodata.network import Floats, Ints
 from geodata.search import HEAD, TAIL, TWIN, compiled, direct_s, lay_direct, nearest, offer, pop, push
 
-KEPT = 6
+KEPT = 8
 """Anchors kept for each node."""
 BY_HEAD, BY_TAIL = -1, -2
 """Instead of a link: the anchor's own edge, or its twin."""
@@ -48,48 +48,55 @@ def keep(
     anchor = np.full((n, k), -1, np.int32)
     time_s = np.full((n, k), np.inf)
     link = np.full((n, k), -1, np.int32)
-    count = np.zeros(n, np.int8)
-    room = k * len(other) + len(seed_node)
-    heap_s = np.empty(room)
-    heap_entry = np.empty(room, np.int32)
-    # what a heap entry stands for: a node reached from an anchor by a link
-    entry_node = np.empty(room, np.int32)
-    entry_anchor = np.empty(room, np.int32)
-    entry_link = np.empty(room, np.int32)
-    entries = 0
+    heap_s = np.empty(1024)
+    heap_label = np.empty(1024, np.int64)
     size = 0
     for i in range(len(seed_node)):
-        entry_node[entries] = seed_node[i]
-        entry_anchor[entries] = seed_anchor[i]
-        entry_link[entries] = seed_link[i]
-        size = push(heap_s, heap_entry, size, seed_s[i], entries)
-        entries += 1
+        if _note(anchor, time_s, link, seed_node[i], seed_anchor[i], seed_s[i], seed_link[i]):
+            if size == len(heap_s):
+                heap_s, heap_label = np.append(heap_s, heap_s), np.append(heap_label, heap_label)
+            size = push(heap_s, heap_label, size, seed_s[i], seed_node[i] * np.int64(2**31) + seed_anchor[i])
     while size > 0:
         reached = heap_s[0]
-        entry = heap_entry[0]
-        size = pop(heap_s, heap_entry, size)
-        node = entry_node[entry]
-        who = entry_anchor[entry]
-        have = count[node]
-        if have == k:
+        node = heap_label[0] >> 31
+        who = heap_label[0] & (2**31 - 1)
+        size = pop(heap_s, heap_label, size)
+        current = False
+        for j in range(k):
+            current = current or (anchor[node, j] == who and time_s[node, j] == reached)
+        if not current:
             continue
-        known = False
-        for j in range(have):
-            known = known or anchor[node, j] == who
-        if known:
-            continue
-        anchor[node, have] = who
-        time_s[node, have] = reached
-        link[node, have] = entry_link[entry]
-        count[node] = have + 1
         for j in range(first[node], first[node + 1]):
-            if count[other[j]] < k:
-                entry_node[entries] = other[j]
-                entry_anchor[entries] = who
-                entry_link[entries] = edge_of_link[j]
-                size = push(heap_s, heap_entry, size, reached + link_s[j], entries)
-                entries += 1
+            road = reached + link_s[j]
+            if _note(anchor, time_s, link, other[j], who, road, edge_of_link[j]):
+                if size == len(heap_s):
+                    heap_s, heap_label = np.append(heap_s, heap_s), np.append(heap_label, heap_label)
+                size = push(heap_s, heap_label, size, road, other[j] * np.int64(2**31) + who)
     return anchor, time_s, link
+
+
+@compiled
+def _note(anchor: Any, time_s: Any, link: Any, node: int, who: int, road: float, by: int) -> bool:
+    """Put an anchor among a node's nearest if it is one; whether that changed them."""
+    k = time_s.shape[1]
+    if time_s[node, k - 1] <= road:
+        return False
+    at = k - 1
+    for j in range(k):
+        if anchor[node, j] == who:
+            if time_s[node, j] <= road:
+                return False
+            at = j
+            break
+    while at > 0 and time_s[node, at - 1] > road:
+        anchor[node, at] = anchor[node, at - 1]
+        time_s[node, at] = time_s[node, at - 1]
+        link[node, at] = link[node, at - 1]
+        at -= 1
+    anchor[node, at] = who
+    time_s[node, at] = road
+    link[node, at] = by
+    return True
 
 
 @compiled
@@ -197,10 +204,11 @@ def nearest_kept(
             beyond = min(beyond, kept_s[node, last] + rest_s)
     worst = best_cost[k - 1] if n_best == k else limit
     if n_movers < n and beyond < np.inf and least_delay + least_slowness * beyond <= worst:
-        # an anchor that is not kept may be as near
+        # an anchor that is not kept may be as near; a microsecond more, as the search adds up in another order
         n_found = nearest(
             xy_m, fastest_s_per_m, first_in, in_tail, in_time_s, ends, time_s, length_m, stamp, mark, dist_s, heap_s,
-            heap_node, target_edge, target_m, rows, edge, offset_m, delay_s, slowness, best, best_cost, 0, limit,
+            heap_node, target_edge, target_m, rows, edge, offset_m, delay_s, slowness, best, best_cost, 0,
+            min(limit, worst + 1e-6),
         )  # fmt: skip
         return int(n_found)
 
@@ -231,7 +239,8 @@ def nearest_kept(
     if near > 0:
         n_best = nearest(
             xy_m, fastest_s_per_m, first_in, in_tail, in_time_s, ends, time_s, length_m, stamp, mark, dist_s, heap_s,
-            heap_node, target_edge, target_m, movers[:near], edge, offset_m, delay_s, slowness, best, best_cost, n_best, worst,
+            heap_node, target_edge, target_m, movers[:near], edge, offset_m, delay_s, slowness, best, best_cost,
+            n_best, worst,
         )  # fmt: skip
     return n_best
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -35,15 +35,16 @@ class Route(NamedTuple):
     length_m: float
 
 
-class Period(NamedTuple):
+class Period:
     """Hours of equal speeds, ready for the searches."""
 
-    time_s: Floats
-    """(m,) by edge."""
-    in_time_s: Floats
-    """(m,) the same in the order of `RoadNetwork.in_edge`."""
-    fastest_s_per_m: float
-    """The least time in which any edge covers a metre as the crow flies."""
+    def __init__(self, time_s: Floats, graph: tuple[Any, ...]) -> None:
+        self.time_s = time_s
+        """(m,) by edge."""
+        self.graph = graph
+        """The first arguments of the searches."""
+        self.kept: dict[bool, Kept] = {}
+        """The anchors nearest to every node: True: outward from them, False: homeward to them."""
 
 
 class RoadTravel:
@@ -67,7 +68,6 @@ class RoadTravel:
         period_of_hour, self._hour_of_period = self.speeds.period_of_hour()
         self._period_of_hour = period_of_hour.tolist()
         self._periods: dict[int, Period] = {}
-        self._kept: dict[tuple[int, bool], Kept] = {}
         self._scratch = search.Scratch.of_size(network.n_nodes, network.n_edges)
         # plain copies: numba compiles for arrays in memory, and would again for mapped ones
         self._first_in, self._in_edge = np.array(network.first_in), np.array(network.in_edge)
@@ -79,34 +79,36 @@ class RoadTravel:
     def period(self, hour: int) -> Period:
         """Edge times in an hour of the week; hours of equal speeds share one."""
         number = self._period_of_hour[hour]
-        if number not in self._periods:
-            n = self.network
-            time_s = self.speeds.edge_time_s(n, int(self._hour_of_period[number]))
-            gap_m = np.hypot(*(n.node_xy_m[n.head] - n.node_xy_m[n.tail]).T)
-            self._periods[number] = Period(time_s, time_s[self._in_edge], 1 / float((gap_m / time_s).max()))
-        return self._periods[number]
+        period = self._periods.get(number)
+        if period is None:
+            period = self._periods[number] = self._prepare(int(self._hour_of_period[number]))
+        return period
 
-    def kept(self, hour: int, *, outward: bool) -> Kept:
-        """The anchors nearest to every node in an hour of the week: outward from them, or homeward to them."""
-        key = self._period_of_hour[hour], outward
-        if key not in self._kept:
-            self._kept[key] = self._keep(self.period(hour), outward)
-        return self._kept[key]
+    def _prepare(self, hour: int) -> Period:
+        n, s = self.network, self._scratch
+        time_s = self.speeds.edge_time_s(n, hour)
+        gap_m = np.hypot(*(n.node_xy_m[n.head] - n.node_xy_m[n.tail]).T)
+        fastest_s_per_m = 1 / float((gap_m / time_s).max())
+        links = self._first_in, self._in_tail, time_s[self._in_edge]
+        scratch = s.stamp, s.mark, s.dist_s, s.heap_s, s.heap_node
+        period = Period(time_s, (self._xy_m, fastest_s_per_m, *links, self._ends, time_s, self._length_m, *scratch))
+        if self.anchors is not None:
+            for outward in (True, False):
+                period.kept[outward] = self._keep(time_s, self.anchors, outward)
+        return period
 
-    def _keep(self, period: Period, outward: bool) -> Kept:
-        n, anchors = self.network, self.anchors
-        if anchors is None:
-            raise ValueError("no anchors were given to keep times for")
+    def _keep(self, time_s: Floats, anchors: Positions, outward: bool) -> Kept:
+        n = self.network
         edge, twin = anchors.edge, n.twin[anchors.edge]
         share, two_way = anchors.offset_m / self._length_m[edge], twin >= 0
-        own_s = (1 - share if outward else share) * period.time_s[edge]
-        twin_s = (share if outward else 1 - share) * period.time_s[twin]
+        own_s = (1 - share if outward else share) * time_s[edge]
+        twin_s = (share if outward else 1 - share) * time_s[twin]
         numbers = np.arange(len(anchors), dtype=np.int32)
         own_node, twin_node = (n.head[edge], n.tail[edge]) if outward else (n.tail[edge], n.head[edge])
         if outward:
-            graph = n.first_out, self._ends[:, search.HEAD].copy(), period.time_s, np.arange(n.n_edges, dtype=np.int32)
+            graph = n.first_out, self._ends[:, search.HEAD].copy(), time_s, np.arange(n.n_edges, dtype=np.int32)
         else:
-            graph = self._first_in, self._in_tail, period.in_time_s, self._in_edge
+            graph = self._first_in, self._in_tail, time_s[self._in_edge], self._in_edge
         return Kept(
             *keep(
                 *graph,
@@ -147,23 +149,8 @@ class RoadTravel:
         Returns:
             Rows, soonest first (ties: the smaller row), and seconds; fewer than k where there are fewer.
         """
-        period, s = self.period(hour), self._scratch
+        period = self.period(hour)
         best, cost = np.empty(k, np.int64), np.empty(k)
-        graph = (
-            self._xy_m,
-            period.fastest_s_per_m,
-            self._first_in,
-            self._in_tail,
-            period.in_time_s,
-            self._ends,
-            period.time_s,
-            self._length_m,
-            s.stamp,
-            s.mark,
-            s.dist_s,
-            s.heap_s,
-            s.heap_node,
-        )
         asked = (
             target.edge,
             target.offset_m,
@@ -176,11 +163,11 @@ class RoadTravel:
             cost,
         )
         if anchor is None or self.anchors is None:
-            found = search.nearest(*graph, *asked, 0, float(limit_s))
+            found = search.nearest(*period.graph, *asked, 0, float(limit_s))
         else:
-            kept, home = self.kept(hour, outward=True), self.kept(hour, outward=False)
-            near = kept.anchor, kept.time_s, home.anchor, home.time_s, len(self.anchors), anchor
-            found = nearest_kept(*near, *graph, *asked, float(limit_s))
+            out, home = period.kept[True], period.kept[False]
+            near = out.anchor, out.time_s, home.anchor, home.time_s, len(self.anchors), anchor
+            found = nearest_kept(*near, *period.graph, *asked, float(limit_s))
         return best[:found], cost[:found]
 
     def nearest_routes(
@@ -228,14 +215,15 @@ class RoadTravel:
         """The route between an anchor and a position, None where it is not among those kept."""
         if self.anchors is None:
             return None
-        kept, path = self.kept(hour, outward=outward), self._scratch.path
+        period, path = self.period(hour), self._scratch.path
+        kept = period.kept[outward]
         count, begin, end, metres, road_s = trace_kept(
             kept.anchor,
             kept.time_s,
             kept.link,
             outward,
             self._ends,
-            self.period(hour).time_s,
+            period.time_s,
             self._length_m,
             path,
             number,
