@@ -54,6 +54,8 @@ STYLE: dict[Any, Any] = {
 }
 MAX_NAMED_UNITS = 48
 """With more, a chart of the units has no room for their ids."""
+MANY_CELLS = 2000
+"""With more, they are drawn without borders."""
 WORKLOAD_CEILING = 0.6
 """Share of the duty time on calls above which service suffers, the rule of 60. From the literature."""
 
@@ -79,7 +81,7 @@ def response_curves(log: RunLog, headline: Headline) -> Markup:
             axes.plot(found.limit_s / 60, found.share or 0.0, "o", color=colour, markersize=7, markeredgecolor="white")
             axes.annotate(
                 f"● {found.term.zh} {found.term.en}: {percent(found.share)} ≤ {limit(found.limit_s)}",
-                (0.62, 0.3 - 0.1 * number),
+                (0.59, 0.3 - 0.1 * number),
                 xycoords="axes fraction",
                 color=colour,
                 weight="bold",
@@ -150,7 +152,7 @@ def city_map(city: City, cells: pd.DataFrame, headline: Headline) -> Markup:
         strength = np.where(cells["incidents"] > 0, 0.75, 0.25)
         verdicts = [headline.verdict_of(share) for share in cells["share"]]
         colours = [to_rgba(found.value, alpha) for found, alpha in zip(verdicts, strength, strict=True)]
-        _fill(axes, city.grid.polygons, colours, edgecolor="white", linewidth=0.4)
+        _fill(axes, city.grid.polygons, colours, edgecolor="white", linewidth=0.4 if len(cells) < MANY_CELLS else 0)
         for kind, colour in BACKDROP_COLOUR.items():
             shapes = city.areas.geometry[city.areas["kind"] == kind].to_numpy()
             _fill(axes, shapes, [to_rgba(colour, 0.9)] * len(shapes))

@@ -104,7 +104,7 @@ def cell_table(city: City, log: RunLog, clock: Clock) -> pd.DataFrame:
     within the limit, `p50_s`, `p90_s`; NaN where there is nothing to reckon with."""
     found = share_within(log, "cell", clock).reindex(city.grid.codes)
     late = late_incidents(log, clock)["cell"].value_counts().reindex(city.grid.codes)
-    table: pd.DataFrame = city.grid.cells[["code", "name", "name_en"]].reset_index(drop=True)
+    table = _named(city.grid.cells, "code")
     return table.assign(
         district=city.grid.ancestor(Level.DISTRICT).to_numpy(),
         incidents=found["incidents"].fillna(0).to_numpy(int),
@@ -132,7 +132,7 @@ def site_table(city: City, log: RunLog, clock: Clock) -> pd.DataFrame:
     incidents = np.bincount(zone, minlength=len(zones))
     late = np.bincount(zone, is_late[incident], minlength=len(zones)).astype(int)
     share = np.divide(incidents - late, incidents, out=np.full(len(zones), np.nan), where=incidents > 0)
-    table: pd.DataFrame = city.sites.table[["name", "name_en", "kind", "place_class"]].reset_index(drop=True)
+    table = _named(city.sites.table, "kind", "place_class")
     return table.assign(incidents=incidents, late=late, share=share)
 
 
@@ -142,9 +142,20 @@ def post_table(city: City, log: RunLog, scenario: Scenario) -> pd.DataFrame:
     units = pd.DataFrame([{"unit_id": unit.id, "post": unit.post} for unit in units_of(scenario, city)])
     by_post = units.join(utilisation(log), on="unit_id").groupby("post")
     rows = range(len(city.posts))
-    table: pd.DataFrame = city.posts.table[["name", "name_en", "kind"]].reset_index(drop=True)
+    table = _named(city.posts.table, "kind")
     return table.assign(
         units=by_post["unit_id"].agg(", ".join).reindex(rows).fillna(""),
         incidents=by_post["incidents"].sum().reindex(rows).fillna(0).astype(int),
         utilisation=(by_post["busy_s"].sum() / by_post["on_duty_s"].sum()).reindex(rows),
     )
+
+
+def english(name: str, name_en: str) -> str:
+    """The English name where it says more than the name itself."""
+    return "" if name_en == name else name_en
+
+
+def _named(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """`name`, `name_en` and further columns, rows numbered from 0."""
+    names = [english(*pair) for pair in zip(table["name"], table["name_en"], strict=True)]
+    return pd.DataFrame(table)[[*columns, "name"]].assign(name_en=names).reset_index(drop=True)

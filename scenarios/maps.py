@@ -37,6 +37,7 @@ from scenarios.findings import (
     ClassFinding,
     Headline,
     cell_table,
+    english,
     headline_of,
     late_incidents,
     post_table,
@@ -78,6 +79,8 @@ LAYERS = {
 }
 """What the layer control offers, and whether it is shown at first."""
 SYMBOL_PX = {"post": 26, "vital": 20, "key": 15, "general": 11, "rank": 18}
+MANY_POSTS = 40
+"""With more, their symbols are smaller."""
 SYMBOLS = {
     "post": '<path d="M12 1l9 3v7c0 6-4 10-9 12-5-2-9-6-9-12V4z" fill="#10275c" stroke="#fff" stroke-width="1.6"/>'
     '<path d="M12 6l1.6 3.6 3.9.4-2.9 2.6.8 3.9-3.4-2-3.4 2 .8-3.9-2.9-2.6 3.9-.4z" fill="#ffd75e"/>',
@@ -107,7 +110,7 @@ def render_map(
         "steps": STEPS_A_DEGREE,
         "origin": encoder.origin,
         "view": encoder.points(_extent(city)),
-        "symbol": SYMBOL_PX,
+        "symbol": SYMBOL_PX | {"post": SYMBOL_PX["post"] if len(city.posts) <= MANY_POSTS else 16},
         "backdrop": _backdrop(city, encoder),
         "roads": [encoder.shapes(_roads(city, road_class)) for road_class in RoadClass],
         "reach": reach,
@@ -138,10 +141,16 @@ def _backdrop(city: City, encoder: Encoder) -> list[dict[str, Any]]:
     return land
 
 
+def _drawn(lines: shapely.MultiLineString) -> NDArray[np.object_]:
+    """Lines joined where two meet, with the points that the eye needs."""
+    joined = shapely.get_parts(shapely.line_merge(lines))
+    # line by line, as the pieces need not mind each other: that is many times as fast
+    return np.asarray(shapely.simplify(joined, ROAD_TOLERANCE_M, preserve_topology=False), object)
+
+
 def _roads(city: City, road_class: RoadClass) -> NDArray[np.object_]:
     network = city.network
-    merged = shapely.line_merge(shapely.multilinestrings(network.lines[network.street_class == road_class]))
-    return np.array([shapely.simplify(merged, ROAD_TOLERANCE_M)], object)
+    return _drawn(shapely.multilinestrings(network.lines[network.street_class == road_class]))
 
 
 def _reach(city: City, scenario: Scenario, speeds: SpeedProfile, encoder: Encoder) -> list[dict[str, Any]]:
@@ -162,7 +171,7 @@ def _reach(city: City, scenario: Scenario, speeds: SpeedProfile, encoder: Encode
             "limit_s": limit_s,
             "colour": colour[limit_s],
             "weight": 3.2 if limit_s == min(colour) else 2.4,
-            "shapes": encoder.shapes([shapely.simplify(shapely.line_merge(lines), ROAD_TOLERANCE_M)]),
+            "shapes": encoder.shapes(_drawn(lines)),
         }
         for limit_s, lines in sorted(bands, key=lambda band: -band[0])
     ]
@@ -176,12 +185,13 @@ def _limits(scenario: Scenario) -> list[float]:
 def _districts(city: City, encoder: Encoder) -> dict[str, Any]:
     outlines = city.grid.outlines(Level.DISTRICT)
     named = city.grid.areas[city.grid.areas["level"] == Level.DISTRICT]
-    english = dict(zip(named["name"], named["name_en"], strict=True))
+    name_en = dict(zip(named["name"], named["name_en"], strict=True))
     places = encoder.points(_inside(outlines.geometry))
     return {
         "shapes": encoder.shapes(outlines.geometry.to_numpy()),
         "labels": [
-            {"at": at, "zh": name, "en": english[name]} for at, name in zip(places, outlines["name"], strict=True)
+            {"at": at, "zh": name, "en": english(name, name_en[name])}
+            for at, name in zip(places, outlines["name"], strict=True)
         ],
     }
 
@@ -208,7 +218,7 @@ def _cells(city: City, cells: pd.DataFrame, headline: Headline, encoder: Encoder
         "name": cells["name"].tolist(),
         "name_en": cells["name_en"].tolist(),
         "colour": [headline.verdict_of(share).value for share in cells["share"]],
-        "opacity": np.select([many, some], [0.55, 0.28], 0.12).tolist(),
+        "opacity": np.select([many, some], [0.6, 0.38], 0.08).tolist(),
         "rows": [{"label": label, "values": values.tolist()} for label, values in columns.items()],
     }
 
@@ -334,10 +344,10 @@ def _page(title: str, panel: str, data: Mapping[str, Any], *, tiles: bool) -> st
         # where there are tiles they are the backdrop
         group = folium.FeatureGroup(label, show=shown and not (tiles and name in ("land", "roads")))
         page.add_child(_named(group, name))
+    page.add_child(_named(folium.LayerControl(collapsed=False), "control"))
     groups = ", ".join(f"{name}: feature_group_{name}" for name in LAYERS)
     call = "{% macro script(this, kwargs) %}patrolMap(map_map, {" + groups + "});{% endmacro %}"
     page.add_child(_named(_element(MacroElement, call), "drawing"))
-    page.add_child(_named(folium.LayerControl(collapsed=False), "control"))
     rendered: str = figure.render()
     return rendered
 

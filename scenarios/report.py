@@ -55,8 +55,8 @@ REMEDY = {
         "Turn-out weighs most: units that stand by on the street gain most.",
     ),
     "travel": Term(
-        "路途时间是主因：把驻点移近警情密集处收效最大。",
-        "Travel weighs most: posts nearer to the demand gain most.",
+        "路途时间是主因：驻点更靠近警情密集处，或附近有更多空闲警力，收效最大。",
+        "Travel weighs most: posts nearer to the demand, or more free units near it, gain most.",
     ),
 }
 """What a planner may look at first, by the part in which most of the late seconds lie."""

@@ -64,6 +64,11 @@ function patrolMap(map, layers) {
     return L.marker(place(at), Object.assign({ icon: icon, pane: "mark", keyboard: false }, options));
   }
 
+  /* the panels stand over the map: leave their width free where there is room */
+  const view = data.view.map(place);
+  const wide = map.getSize().x > 900;
+  map.fitBounds(view, { paddingTopLeft: [wide ? 340 : 10, 10], paddingBottomRight: [wide ? 270 : 10, 10] });
+
   data.backdrop.forEach(function (area) {
     draw(L.polygon, "land", area.shapes, { stroke: false, fillColor: area.colour, fillOpacity: 1 }, layers.land);
   });
@@ -77,13 +82,18 @@ function patrolMap(map, layers) {
     draw(L.polyline, "reach", band.shapes, { color: band.colour, weight: band.weight, opacity: 0.95 }, layers.reach);
   });
 
+  /* small cells are drawn without borders: there would be little else to see */
+  function border() {
+    const side = map.project(view[1]).subtract(map.project(view[0]));
+    return Math.abs(side.x * side.y) / data.cells.colour.length > 600 ? 0.8 : 0;
+  }
   const cells = shapes(data.cells.shapes).map(function (rings, i) {
     return L.polygon(rings, {
       pane: "cells",
       renderer: canvas.cells,
       row: i,
       color: "#ffffff",
-      weight: 0.8,
+      weight: border(),
       fillColor: data.cells.colour[i],
       fillOpacity: data.cells.opacity[i]
     }).addTo(layers.cells);
@@ -94,8 +104,9 @@ function patrolMap(map, layers) {
       return [column.label, column.values[row]];
     }));
   }, { sticky: true, opacity: 1 });
+  map.on("zoomend", function () { layers.cells.setStyle({ weight: border() }); });
   layers.cells.on("mouseover", function (event) { event.layer.setStyle({ color: "#222222", weight: 2 }).bringToFront(); });
-  layers.cells.on("mouseout", function (event) { event.layer.setStyle({ color: "#ffffff", weight: 0.8 }); });
+  layers.cells.on("mouseout", function (event) { event.layer.setStyle({ color: "#ffffff", weight: border() }); });
 
   draw(L.polygon, "outline", data.districts.shapes,
     { color: "#3d3a4b", weight: 1.6, opacity: 0.8, dashArray: "7 5", fill: false }, layers.districts);
@@ -132,13 +143,12 @@ function patrolMap(map, layers) {
     mark(at, "rank", i + 1, { zIndexOffset: 1000, interactive: false }).addTo(layers.worst);
   });
 
-  /* the panels stand over the map: leave their width free where there is room */
-  const view = data.view.map(place);
-  const wide = map.getSize().x > 900;
-  map.fitBounds(view, { paddingTopLeft: [wide ? 340 : 10, 10], paddingBottomRight: [wide ? 270 : 10, 10] });
   map.setMaxBounds(L.latLngBounds(view).pad(1));
   L.control.scale({ imperial: false }).addTo(map);
-  if (!wide) $("details.panel").removeAttr("open");
+  if (!wide) {
+    $("details.panel").removeAttr("open");
+    $(".leaflet-control-layers").removeClass("leaflet-control-layers-expanded");
+  }
   $("[data-cell]").on("click", function () {
     map.flyToBounds(cells[$(this).data("cell")].getBounds(), { maxZoom: 15, duration: 0.8 });
   });
