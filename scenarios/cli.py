@@ -8,16 +8,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from geodata.errors import InputError
-from scenarios.cli_city import city_app
+from scenarios.cli_city import Quiet, city_app
 
 WRONG_INPUT = 2
 """Exit status, as of an unknown option."""
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS = get_args(Day)
 SPREADING = ("--minutes",)
 """Options that take several values after one another."""
 
@@ -31,7 +32,6 @@ app = typer.Typer(
 app.add_typer(city_app, name="city")
 
 ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A .toml file, or the name of a built-in one.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no remarks.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -153,7 +153,7 @@ def scenarios(
 def coverage(
     city: Annotated[str, typer.Argument(metavar="CITY", help="Folder of a saved city, or demo.")],
     minutes: Annotated[list[float], typer.Option(help="One or more, such as --minutes 1 3 5.")] = [1.0, 3.0, 5.0],  # noqa: B006
-    day: Annotated[Literal[DAYS], typer.Option(help="Day of the week.")] = "mon",  # type: ignore[valid-type]
+    day: Annotated[Day, typer.Option(help="Day of the week.")] = "mon",
     hour: Annotated[int, typer.Option(min=0, max=23, help="Hour of the day; 18 is in the evening peak.")] = 18,
     turn_out_s: Annotated[float, typer.Option(min=0, help="Seconds from the order to rolling.")] = 30.0,
     speed_factor: Annotated[float, typer.Option(min=0.1, max=3, help="On the road's speed, with siren.")] = 1.3,
@@ -163,7 +163,7 @@ def coverage(
     from dispatch.planning import coverage as planning
     from geodata.routing import RoadTravel
     from scenarios.build import city_named
-    from scenarios.console import console, coverage_table, watch
+    from scenarios.console import console, coverage_tables, watch
 
     if wrong := [value for value in minutes if not value > 0]:
         raise typer.BadParameter(f"{wrong[0]:g} is not above 0", param_hint="--minutes")
@@ -182,7 +182,9 @@ def coverage(
         )
         progress("Reach", 1)
     when = f"{day.capitalize()} {hour}:00, turn-out {turn_out_s:g} s, siren × {speed_factor:g}"
-    console().print(coverage_table(shares, f"{at.name} {at.name_en}: share within reach of a post, {when}"))
+    screen = console()
+    for part in coverage_tables(at, shares, when):
+        screen.print(part)
 
 
 @app.command("map")

@@ -200,7 +200,7 @@ def _titled(title: str, table: Table) -> Group:
     return Group(Text(title, "bold"), table)
 
 
-def coverage_table(shares: pd.DataFrame, title: str) -> Group:
+def coverage_tables(city: City, shares: pd.DataFrame, when: str) -> list[RenderableType]:
     """Shares of a city within reach of its posts, a row for each number of minutes."""
     table = _plain_table()
     table.add_column("within")
@@ -216,7 +216,10 @@ def coverage_table(shares: pd.DataFrame, title: str) -> Group:
         table.add_column(head, justify="right")
     for row in shares.to_dict("records"):
         table.add_row(f"{row['minutes']:g} min", *(percent(row[name]) for name in heads))
-    return _titled(title, table)
+    note = (
+        "Every post has a free unit here, so a run reaches less. Residents and area count as far as roads are reached."
+    )
+    return [_titled(f"{_city_name(city)}: share within reach of a post, {when}", table), Text(note, "dim")]
 
 
 def staff_tables(study: StaffStudy, scenario: Scenario) -> list[RenderableType]:
