@@ -133,21 +133,23 @@ class _Run:
 
     def respond(self, order: Order, incident: int, origin: Position) -> Steps:
         """Carry a unit from its order to clearing, or to the moment when it is called off."""
-        env, fleet, unit, route = self.env, self.fleet, order.unit, order.route
-        slowness, period = float(fleet.slowness[unit]), self.travel.period(self.hour_of_week(env.now))
+        env, fleet, (unit, drive) = self.env, self.fleet, order
+        slowness, hour = float(fleet.slowness[unit]), self.hour_of_week(env.now)
         row = len(self.assignments)
-        self.assignments.extend((incident, unit, env.now, nan, nan, nan, route.length_m, nan))
+        self.assignments.extend((incident, unit, env.now, nan, nan, nan, drive.length_m, nan))
         where = origin
         rolling_s = nan
         try:
             yield env.timeout(float(fleet.turn_out_s[unit]))
             self.assignments[row + ROLLING] = rolling_s = env.now
             self.enter(unit, TRAVELLING, incident)
-            yield env.timeout(route.time_s * slowness)
+            yield env.timeout(drive.time_s * slowness)
         except simpy.Interrupt:
             self.assignments[row + CANCELLED] = self.assignments[row + CLEARED] = env.now
             if not isnan(rolling_s):
-                where = fleet.along(route, slowness, period.time_s, env.now - rolling_s)
+                route = self.travel.route(origin, self.target[incident], hour)
+                time_s = self.travel.period(hour).time_s
+                where = fleet.along(route, slowness, time_s, env.now - rolling_s)
         else:
             where = self.target[incident]
             self.assignments[row + ARRIVED] = env.now

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geodata.network import Floats, Ints
-from geodata.search import HEAD, TAIL, TWIN, compiled, direct_s, lay_direct, nearest, offer, pop, push
+from geodata.search import HEAD, TAIL, TWIN, compiled, direct_s, lay_direct, nearest, offer, pop, push, trace
 
 KEPT = 8
 """Anchors kept for each node."""
@@ -27,6 +27,8 @@ class Kept(NamedTuple):
     """(n, k)"""
     time_s: Floats
     """(n, k) on the road."""
+    length_m: Floats
+    """(n, k) of the same way."""
     link: Ints
     """(n, k) the edge between this node and the next on the way, or BY_HEAD or BY_TAIL."""
 
@@ -37,22 +39,25 @@ def keep(
     other: Any,
     link_s: Any,
     edge_of_link: Any,
+    edge_m: Any,
     seed_node: Any,
     seed_s: Any,
+    seed_m: Any,
     seed_anchor: Any,
     seed_link: Any,
     k: int,
-) -> tuple[Any, Any, Any]:
+) -> tuple[Any, Any, Any, Any]:
     """The k nearest anchors of every node, by one search from all of them in which a node is settled up to k times."""
     n = len(first) - 1
     anchor = np.full((n, k), -1, np.int32)
     time_s = np.full((n, k), np.inf)
+    length_m = np.full((n, k), np.inf)
     link = np.full((n, k), -1, np.int32)
     heap_s = np.empty(1024)
     heap_label = np.empty(1024, np.int64)
     size = 0
     for i in range(len(seed_node)):
-        if _note(anchor, time_s, link, seed_node[i], seed_anchor[i], seed_s[i], seed_link[i]):
+        if _note(anchor, time_s, length_m, link, seed_node[i], seed_anchor[i], seed_s[i], seed_m[i], seed_link[i]):
             if size == len(heap_s):
                 heap_s, heap_label = np.append(heap_s, heap_s), np.append(heap_label, heap_label)
             size = push(heap_s, heap_label, size, seed_s[i], seed_node[i] * np.int64(2**31) + seed_anchor[i])
@@ -61,22 +66,27 @@ def keep(
         node = heap_label[0] >> 31
         who = heap_label[0] & (2**31 - 1)
         size = pop(heap_s, heap_label, size)
-        current = False
+        at = -1
         for j in range(k):
-            current = current or (anchor[node, j] == who and time_s[node, j] == reached)
-        if not current:
+            if anchor[node, j] == who and time_s[node, j] == reached:
+                at = j
+        if at < 0:
             continue
+        metres = length_m[node, at]
         for j in range(first[node], first[node + 1]):
             road = reached + link_s[j]
-            if _note(anchor, time_s, link, other[j], who, road, edge_of_link[j]):
+            e = edge_of_link[j]
+            if _note(anchor, time_s, length_m, link, other[j], who, road, metres + edge_m[e], e):
                 if size == len(heap_s):
                     heap_s, heap_label = np.append(heap_s, heap_s), np.append(heap_label, heap_label)
                 size = push(heap_s, heap_label, size, road, other[j] * np.int64(2**31) + who)
-    return anchor, time_s, link
+    return anchor, time_s, length_m, link
 
 
 @compiled
-def _note(anchor: Any, time_s: Any, link: Any, node: int, who: int, road: float, by: int) -> bool:
+def _note(
+    anchor: Any, time_s: Any, length_m: Any, link: Any, node: int, who: int, road: float, metres: float, by: int
+) -> bool:
     """Put an anchor among a node's nearest if it is one; whether that changed them."""
     k = time_s.shape[1]
     if time_s[node, k - 1] <= road:
@@ -91,10 +101,12 @@ def _note(anchor: Any, time_s: Any, link: Any, node: int, who: int, road: float,
     while at > 0 and time_s[node, at - 1] > road:
         anchor[node, at] = anchor[node, at - 1]
         time_s[node, at] = time_s[node, at - 1]
+        length_m[node, at] = length_m[node, at - 1]
         link[node, at] = link[node, at - 1]
         at -= 1
     anchor[node, at] = who
     time_s[node, at] = road
+    length_m[node, at] = metres
     link[node, at] = by
     return True
 
@@ -117,6 +129,7 @@ def _at_least_s(kept_anchor: Any, kept_s: Any, home_anchor: Any, home_s: Any, he
 def nearest_kept(
     kept_anchor: Any,
     kept_s: Any,
+    kept_m: Any,
     home_anchor: Any,
     home_s: Any,
     n_anchors: int,
@@ -144,11 +157,15 @@ def nearest_kept(
     best: Any,
     best_cost: Any,
     limit: float,
+    in_edge: Any,
+    path: Any,
+    road_s: Any,
+    metres: Any,
 ) -> int:
     """As `geodata.search.nearest`, for candidates of which some stand at an anchor (`anchor` by row; -1: on the move).
 
     `kept_anchor` and `kept_s` are the nearest anchors from which each node is reached, `home_anchor` and `home_s` those
-    that are reached from it; `fastest_s_per_m` is the least
+    that are reached from it. Fills road_s and metres too, the drives of the best. `fastest_s_per_m` is the least
     time in which any road covers a metre.
     """
     n = len(rows)
@@ -205,12 +222,12 @@ def nearest_kept(
     worst = best_cost[k - 1] if n_best == k else limit
     if n_movers < n and beyond < np.inf and least_delay + least_slowness * beyond <= worst:
         # an anchor that is not kept may be as near; a microsecond more, as the search adds up in another order
-        n_found = nearest(
+        n_best = nearest(
             xy_m, fastest_s_per_m, first_in, in_tail, in_time_s, ends, time_s, length_m, stamp, mark, dist_s, heap_s,
             heap_node, target_edge, target_m, rows, edge, offset_m, delay_s, slowness, best, best_cost, 0,
             min(limit, worst + 1e-6),
         )  # fmt: skip
-        return int(n_found)
+        n_movers = 0
 
     near = 0
     for i in range(n_movers):
@@ -242,15 +259,67 @@ def nearest_kept(
             heap_node, target_edge, target_m, movers[:near], edge, offset_m, delay_s, slowness, best, best_cost,
             n_best, worst,
         )  # fmt: skip
+    for i in range(n_best):
+        row = best[i]
+        road_s[i] = np.inf
+        if anchor[row] >= 0:
+            road_s[i], metres[i] = _measure(
+                kept_anchor, kept_s, kept_m, ends, time_s, length_m,
+                anchor[row], edge[row], offset_m[row] / length_m[edge[row]], target_edge, target_share,
+            )  # fmt: skip
+        if road_s[i] == np.inf:
+            # whoever the kept times did not find was found by the search, which still holds the way
+            _, _, _, metres[i], road_s[i] = trace(
+                in_edge, ends, time_s, length_m, stamp, mark, dist_s, path, target_edge, target_m, edge[row],
+                offset_m[row],
+            )  # fmt: skip
     return n_best
 
 
 @compiled
-def trace_kept(
+def _measure(
     kept_anchor: Any,
     kept_s: Any,
-    kept_link: Any,
-    outward: bool,
+    kept_m: Any,
+    ends: Any,
+    time_s: Any,
+    length_m: Any,
+    anchor: int,
+    anchor_edge: int,
+    anchor_share: float,
+    target_edge: int,
+    target_share: float,
+) -> tuple[float, float]:
+    """Seconds and metres on the road from an anchor to a position, infinity where the kept times do not tell."""
+    road = direct_s(ends, time_s, anchor_edge, anchor_share, target_edge, target_share)
+    if anchor_edge != target_edge:
+        anchor_share = 1.0 - anchor_share
+    metres = abs(target_share - anchor_share) * length_m[target_edge]
+    beyond = np.inf
+    last = kept_s.shape[1] - 1
+    for side in range(2):
+        into = target_edge if side == 0 else ends[target_edge, TWIN]
+        if into < 0:
+            break
+        rest = target_share if side == 0 else 1.0 - target_share
+        node = ends[into, TAIL]
+        j = 0
+        while j < last and kept_anchor[node, j] != anchor:
+            j += 1
+        if kept_anchor[node, j] != anchor:
+            # it is no nearer than the last of those kept
+            beyond = min(beyond, kept_s[node, last] + rest * time_s[into])
+        elif kept_s[node, j] + rest * time_s[into] < road:
+            road = kept_s[node, j] + rest * time_s[into]
+            metres = kept_m[node, j] + rest * length_m[into]
+    return (road, metres) if road <= beyond else (np.inf, np.inf)
+
+
+@compiled
+def trace_home(
+    home_anchor: Any,
+    home_s: Any,
+    home_link: Any,
     ends: Any,
     time_s: Any,
     length_m: Any,
@@ -261,73 +330,56 @@ def trace_kept(
     edge: int,
     offset_m: float,
 ) -> tuple[int, float, float, float, float]:
-    """The fastest route between an anchor and a position by the kept times: fills `path` with its edges.
+    """The fastest route from a position to an anchor by the kept times: fills `path` with its edges.
 
-    Outward: from the anchor to the position, by times kept in that sense; else from the position to the anchor. Returns
-    as `geodata.search.trace`; no edges where the anchor is not among those kept for the position.
+    Returns as `geodata.search.trace`; no edges where the kept times do not tell.
     """
     share = offset_m / length_m[edge]
     anchor_share = anchor_m / length_m[anchor_edge]
-    if outward:
-        road = direct_s(ends, time_s, anchor_edge, anchor_share, edge, share)
-    else:
-        road = direct_s(ends, time_s, edge, share, anchor_edge, anchor_share)
-    twin = ends[edge, TWIN]
+    road = direct_s(ends, time_s, edge, share, anchor_edge, anchor_share)
     start = -1
     # where the anchor is not among those kept, it is no nearer than the last of them
     beyond = np.inf
-    last = kept_s.shape[1] - 1
-    # outward the position is entered by the tail of an edge, homeward left by its head
-    near, far = (TAIL, HEAD) if outward else (HEAD, TAIL)
+    last = home_s.shape[1] - 1
     for side in range(2):
-        if side == 0:
-            e, node, rest_s = edge, ends[edge, near], (share if outward else 1.0 - share) * time_s[edge]
-        else:
-            if twin < 0:
-                break
-            e, node, rest_s = twin, ends[edge, far], (1.0 - share if outward else share) * time_s[twin]
+        out = edge if side == 0 else ends[edge, TWIN]
+        if out < 0:
+            break
+        rest_s = (1.0 - share if side == 0 else share) * time_s[out]
+        node = ends[out, HEAD]
         j = 0
-        while j < last and kept_anchor[node, j] != anchor:
+        while j < last and home_anchor[node, j] != anchor:
             j += 1
-        if kept_anchor[node, j] != anchor:
-            beyond = min(beyond, kept_s[node, last] + rest_s)
-        elif kept_s[node, j] + rest_s < road:
-            road = kept_s[node, j] + rest_s
-            start = e
+        if home_anchor[node, j] != anchor:
+            beyond = min(beyond, home_s[node, last] + rest_s)
+        elif home_s[node, j] + rest_s < road:
+            road = home_s[node, j] + rest_s
+            start = out
     if road > beyond or road == np.inf:
         return 0, 0.0, 0.0, 0.0, np.inf
     if start < 0:
-        if outward:
-            count, begin, end, metres = lay_direct(ends, length_m, path, anchor_edge, anchor_share, edge, share)
-        else:
-            count, begin, end, metres = lay_direct(ends, length_m, path, edge, share, anchor_edge, anchor_share)
+        count, begin, end, metres = lay_direct(ends, length_m, path, edge, share, anchor_edge, anchor_share)
         return count, begin, end, metres, road
 
-    own = share if start == edge else 1.0 - share
-    metres = (own if outward else 1.0 - own) * length_m[start]
+    begin = share if start == edge else 1.0 - share
+    metres = (1.0 - begin) * length_m[start]
     path[0] = start
     count = 1
-    node = ends[start, near]
+    node = ends[start, HEAD]
     while True:
         j = 0
-        while kept_anchor[node, j] != anchor:
+        while home_anchor[node, j] != anchor:
             j += 1
-        e = kept_link[node, j]
+        e = home_link[node, j]
         if e < 0:
             break
         path[count] = e
         count += 1
         metres += length_m[e]
-        node = ends[e, near]
-    at = anchor_share
+        node = ends[e, HEAD]
+    end = anchor_share
     path[count] = anchor_edge
     if e == BY_TAIL:
-        at = 1.0 - anchor_share
+        end = 1.0 - anchor_share
         path[count] = ends[anchor_edge, TWIN]
-    count += 1
-    metres += (1.0 - at if outward else at) * length_m[anchor_edge]
-    if not outward:
-        return count, own, at, metres, road
-    for i in range(count // 2):
-        path[i], path[count - 1 - i] = path[count - 1 - i], path[i]
-    return count, at, own, metres, road
+    return count + 1, begin, end, metres + end * length_m[anchor_edge], road

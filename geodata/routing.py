@@ -14,12 +14,20 @@ from numpy.typing import NDArray
 from shapely.ops import substring
 
 from geodata import search
-from geodata.kept import BY_HEAD, BY_TAIL, KEPT, Kept, keep, nearest_kept, trace_kept
+from geodata.kept import BY_HEAD, BY_TAIL, KEPT, Kept, keep, nearest_kept, trace_home
 from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, SpeedProfile
 
 Rows = NDArray[np.int64]
+
+
+class Drive(NamedTuple):
+    """How long a way is."""
+
+    time_s: float
+    """At the roads' speed, without siren."""
+    length_m: float
 
 
 class Route(NamedTuple):
@@ -101,8 +109,8 @@ class RoadTravel:
         n = self.network
         edge, twin = anchors.edge, n.twin[anchors.edge]
         share, two_way = anchors.offset_m / self._length_m[edge], twin >= 0
-        own_s = (1 - share if outward else share) * time_s[edge]
-        twin_s = (share if outward else 1 - share) * time_s[twin]
+        own_share = 1 - share if outward else share
+        own_s, twin_s = own_share * time_s[edge], (1 - own_share) * time_s[twin]
         numbers = np.arange(len(anchors), dtype=np.int32)
         own_node, twin_node = (n.head[edge], n.tail[edge]) if outward else (n.tail[edge], n.head[edge])
         if outward:
@@ -112,8 +120,10 @@ class RoadTravel:
         return Kept(
             *keep(
                 *graph,
+                self._length_m,
                 np.r_[own_node, twin_node[two_way]],
                 np.r_[own_s, twin_s[two_way]],
+                np.r_[own_share * self._length_m[edge], (1 - own_share[two_way]) * self._length_m[edge[two_way]]],
                 np.r_[numbers, numbers[two_way]],
                 np.repeat(np.array([BY_HEAD, BY_TAIL], np.int32), [len(numbers), int(two_way.sum())]),
                 min(KEPT, len(anchors)),
@@ -130,7 +140,6 @@ class RoadTravel:
         hour: int,
         k: int = 1,
         limit_s: float = np.inf,
-        anchor: Ints | None = None,
     ) -> tuple[Rows, Floats]:
         """The k candidates that reach a position soonest, and when.
 
@@ -143,15 +152,13 @@ class RoadTravel:
             hour: of the week.
             k: how many are wanted.
             limit_s: later ones are left out.
-            anchor: the anchor at which each stands, -1 for one that stands at none. The answer is the same without,
-                only later.
 
         Returns:
             Rows, soonest first (ties: the smaller row), and seconds; fewer than k where there are fewer.
         """
-        period = self.period(hour)
         best, cost = np.empty(k, np.int64), np.empty(k)
-        asked = (
+        found = search.nearest(
+            *self.period(hour).graph,
             target.edge,
             target.offset_m,
             np.asarray(rows, np.int64),
@@ -161,16 +168,12 @@ class RoadTravel:
             slowness,
             best,
             cost,
+            0,
+            float(limit_s),
         )
-        if anchor is None or self.anchors is None:
-            found = search.nearest(*period.graph, *asked, 0, float(limit_s))
-        else:
-            out, home = period.kept[True], period.kept[False]
-            near = out.anchor, out.time_s, home.anchor, home.time_s, len(self.anchors), anchor
-            found = nearest_kept(*near, *period.graph, *asked, float(limit_s))
         return best[:found], cost[:found]
 
-    def nearest_routes(
+    def nearest_drives(
         self,
         target: Position,
         rows: Rows,
@@ -180,17 +183,46 @@ class RoadTravel:
         hour: int,
         k: int = 1,
         anchor: Ints | None = None,
-    ) -> list[tuple[int, Route]]:
-        """The rows of `nearest`, each with its route to the target."""
-        found, _ = self.nearest(target, rows, positions, delay_s, slowness, hour, k, anchor=anchor)
-        answer = []
-        for row in found.tolist():
-            route = None
-            if anchor is not None and self.anchors is not None and anchor[row] >= 0:
-                route = self._trace_kept(int(anchor[row]), target, hour, outward=True)
-            # whoever the kept times did not find was found by the search, which still holds the way
-            answer.append((row, route or self._trace(positions[row], target, hour)))
-        return answer
+    ) -> list[tuple[int, Drive]]:
+        """The rows of `nearest`, each with its drive to the target.
+
+        Args:
+            anchor: the anchor at which each candidate stands, -1 for one that stands at none. The answer is the same
+                without, only later. The other arguments are those of `nearest`.
+        """
+        if anchor is None or self.anchors is None:
+            found, _ = self.nearest(target, rows, positions, delay_s, slowness, hour, k)
+            routes = [self._trace(positions[row], target, hour) for row in found]
+            return [(int(row), Drive(r.time_s, r.length_m)) for row, r in zip(found, routes, strict=True)]
+        best, values = np.empty(k, np.int64), np.empty((3, k))
+        period = self.period(hour)
+        out, home = period.kept[True], period.kept[False]
+        n_found = nearest_kept(
+            out.anchor,
+            out.time_s,
+            out.length_m,
+            home.anchor,
+            home.time_s,
+            len(self.anchors),
+            anchor,
+            *period.graph,
+            target.edge,
+            target.offset_m,
+            rows,
+            positions.edge,
+            positions.offset_m,
+            delay_s,
+            slowness,
+            best,
+            values[0],
+            np.inf,
+            self._in_edge,
+            self._scratch.path,
+            values[1],
+            values[2],
+        )
+        drives = zip(best[:n_found].tolist(), values[1].tolist(), values[2].tolist(), strict=False)
+        return [(row, Drive(time_s, length_m)) for row, time_s, length_m in drives]
 
     def _trace(self, origin: Position, target: Position, hour: int) -> Route:
         """The route of a candidate that the last search found, for the same target and hour."""
@@ -211,29 +243,6 @@ class RoadTravel:
         )
         return Route(s.path[:count].copy(), begin, end, road_s, metres)
 
-    def _trace_kept(self, number: int, place: Position, hour: int, *, outward: bool) -> Route | None:
-        """The route between an anchor and a position, None where it is not among those kept."""
-        if self.anchors is None:
-            return None
-        period, path = self.period(hour), self._scratch.path
-        kept = period.kept[outward]
-        count, begin, end, metres, road_s = trace_kept(
-            kept.anchor,
-            kept.time_s,
-            kept.link,
-            outward,
-            self._ends,
-            period.time_s,
-            self._length_m,
-            path,
-            number,
-            self.anchors.edge[number],
-            self.anchors.offset_m[number],
-            place.edge,
-            place.offset_m,
-        )
-        return Route(path[:count].copy(), begin, end, road_s, metres) if count else None
-
     def route(self, origin: Position, target: Position, hour: int) -> Route:
         """The fastest route between two positions."""
         one = Positions(np.array([origin.edge], np.int32), np.array([origin.offset_m]))
@@ -244,8 +253,25 @@ class RoadTravel:
         """The fastest route from a position to an anchor."""
         if self.anchors is None:
             raise ValueError("no anchors were given to drive home to")
-        kept = self._trace_kept(anchor, origin, hour, outward=False)
-        return kept or self.route(origin, self.anchors[anchor], hour)
+        period, path, post = self.period(hour), self._scratch.path, self.anchors[anchor]
+        home = period.kept[False]
+        count, begin, end, metres, road_s = trace_home(
+            home.anchor,
+            home.time_s,
+            home.link,
+            self._ends,
+            period.time_s,
+            self._length_m,
+            path,
+            anchor,
+            post.edge,
+            post.offset_m,
+            origin.edge,
+            origin.offset_m,
+        )
+        if not count:
+            return self.route(origin, post, hour)
+        return Route(path[:count].copy(), begin, end, road_s, metres)
 
     def times(self, origins: Positions, target: Position, hour: int) -> Floats:
         """(n,) seconds at the roads' speed from each of n origins to one position."""

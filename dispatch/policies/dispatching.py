@@ -9,7 +9,7 @@ import numpy as np
 
 from geodata.network import Floats, Ints
 from geodata.positions import Position, Positions, locate
-from geodata.routing import RoadTravel, Route, Rows
+from geodata.routing import Drive, RoadTravel, Rows
 
 
 class Situation(NamedTuple):
@@ -34,10 +34,10 @@ class Situation(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Send a unit along a route."""
+    """Send a unit, by the fastest way."""
 
     unit: int
-    route: Route
+    drive: Drive
 
 
 DispatchPolicy = Callable[[Situation], list[Order]]
@@ -46,10 +46,10 @@ DispatchPolicy = Callable[[Situation], list[Order]]
 def nearest(situation: Situation) -> list[Order]:
     """Whoever is expected on the scene first: turn-out and the time along the roads, whatever the distance."""
     at = situation
-    found = at.travel.nearest_routes(
+    found = at.travel.nearest_drives(
         at.target, at.eligible, at.positions, at.turn_out_s, at.slowness, at.hour, at.wanted, anchor=at.post
     )
-    return [Order(unit, route) for unit, route in found]
+    return [Order(unit, drive) for unit, drive in found]
 
 
 def straight_line(situation: Situation) -> list[Order]:
@@ -59,7 +59,11 @@ def straight_line(situation: Situation) -> list[Order]:
     xy_m = locate(network, at.positions.take(at.eligible))
     goal = locate(network, Positions(np.array([at.target.edge]), np.array([at.target.offset_m])))
     order = np.argsort(np.hypot(*(xy_m - goal).T), kind="stable")[: at.wanted]
-    return [Order(int(row), at.travel.route(at.positions[row], at.target, at.hour)) for row in at.eligible[order]]
+    orders = []
+    for row in at.eligible[order].tolist():
+        route = at.travel.route(at.positions[row], at.target, at.hour)
+        orders.append(Order(row, Drive(route.time_s, route.length_m)))
+    return orders
 
 
 POLICIES: Mapping[str, DispatchPolicy] = {"nearest": nearest, "straight_line": straight_line}
