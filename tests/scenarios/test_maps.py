@@ -151,6 +151,32 @@ def test_a_browser_without_a_network_draws_it(page: str, shown: Any, browser: Ca
     assert "东区" in opened.dom
 
 
+POINT_AT_A_CELL = """<script>
+  const cells = feature_group_cells.getLayers();
+  for (let i = 0; i < cells.length; i++) {
+    const box = cells[i].getBounds();
+    const at = map_map.latLngToContainerPoint(box.getSouthWest()).multiplyBy(0.85)
+      .add(map_map.latLngToContainerPoint(box.getNorthEast()).multiplyBy(0.15));
+    const top = document.elementFromPoint(at.x, at.y);
+    if (top.tagName !== "CANVAS") continue;
+    top.dispatchEvent(new MouseEvent("mousemove", { clientX: at.x, clientY: at.y, bubbles: true }));
+    document.documentElement.dataset.pointed = i;
+    break;
+  }
+</script>"""
+
+
+def test_pointing_at_a_cell_tells_its_numbers(page: str, shown: Any, browser: Callable[[str], Any]) -> None:
+    opened = browser(page + POINT_AT_A_CELL)
+    row = int(re.findall(r'data-pointed="(\d+)"', opened.dom)[0])
+    tooltip = re.findall(r'<div class="leaflet-tooltip .*?</table>', opened.dom)[0]
+    cell = cell_table(shown.city, shown.log, headline_of(shown.log, shown.summary, shown.scenario).clock).loc[row]
+    assert f"<b>{cell['name']}</b>" in tooltip
+    assert f"<td>{cell['code']}</td>" in tooltip
+    assert f"<td>{cell['late']}</td>" in tooltip
+    assert f"<td>{percent(cell['share'])}</td>".replace("\u00a0", "&nbsp;") in tooltip
+
+
 def test_a_browser_runs_no_name(hostile: str, browser: Callable[[str], Any]) -> None:
     opened = browser(hostile)
     assert opened.console == ()
