@@ -134,11 +134,13 @@ def _extent(city: City) -> Floats:
 
 
 def _backdrop(city: City, encoder: Encoder) -> list[dict[str, Any]]:
-    land = [{"colour": "#f7f5f0", "shapes": encoder.shapes([shapely.union_all(city.grid.polygons)])}]
-    for kind, colour in BACKDROP_COLOUR.items():
-        shapes = city.areas.geometry[city.areas["kind"] == kind].to_numpy()
-        land.append({"colour": colour, "shapes": encoder.shapes(shapes)})
-    return land
+    """The land below the grid; parks and water over it, as they would be on any map of the city."""
+    land = shapely.union_all(city.grid.polygons)
+    areas = [{"pane": "land", "colour": "#f7f5f0", "opacity": 1, "shapes": encoder.shapes([land])}]
+    for kind, opacity in {"park": 0.6, "water": 0.95}.items():
+        shapes = encoder.shapes(city.areas.geometry[city.areas["kind"] == kind].to_numpy())
+        areas.append({"pane": "water", "colour": BACKDROP_COLOUR[kind], "opacity": opacity, "shapes": shapes})
+    return areas
 
 
 def _drawn(lines: shapely.MultiLineString) -> NDArray[np.object_]:

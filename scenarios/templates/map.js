@@ -3,7 +3,7 @@ function patrolMap(map, layers) {
   "use strict";
   const data = JSON.parse(document.getElementById("map-data").textContent);
 
-  const panes = ["land", "cells", "roads", "reach", "outline", "ring", "site", "label", "mark"];
+  const panes = ["land", "cells", "water", "roads", "reach", "outline", "ring", "site", "label", "mark"];
   const canvas = {};
   panes.forEach(function (name, i) {
     const pane = map.createPane(name);
@@ -70,7 +70,7 @@ function patrolMap(map, layers) {
   map.fitBounds(view, { paddingTopLeft: [wide ? 340 : 10, 10], paddingBottomRight: [wide ? 270 : 10, 10] });
 
   data.backdrop.forEach(function (area) {
-    draw(L.polygon, "land", area.shapes, { stroke: false, fillColor: area.colour, fillOpacity: 1 }, layers.land);
+    draw(L.polygon, area.pane, area.shapes, { stroke: false, fillColor: area.colour, fillOpacity: area.opacity }, layers.land);
   });
 
   const width = [3.2, 2.2, 1.2, 0.7];
