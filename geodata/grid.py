@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 
 import geopandas as gpd
 import numpy as np
@@ -119,10 +120,19 @@ def cut_streets(network: RoadNetwork, grid: Grid) -> RoadPieces:
     linear = (shapely.get_type_id(piece) == 1) & (shapely.length(piece) > 0)
     piece, pair = piece[linear], pair[linear]
     part_line, part_cell = line[parts][pair], cell[parts][pair]
-    ends = [shapely.line_locate_point(network.lines[part_line], shapely.get_point(piece, i)) for i in (0, -1)]
-    low, high = np.minimum(*ends), np.maximum(*ends)
-    # the ends of a closed street are one point; its piece is then as long as it is
-    high = np.where(high - low < 1e-9, low + shapely.length(piece), high)
+    marks = [
+        shapely.get_point(piece, 0),
+        shapely.get_point(piece, -1),
+        shapely.line_interpolate_point(piece, 0.5, normalized=True),
+    ]
+    begin, end, middle = (shapely.line_locate_point(network.lines[part_line], mark) for mark in marks)
+    low, high = np.minimum(begin, end), np.maximum(begin, end)
+    # the ends of a closed street are one point, found at 0: a piece whose middle lies beyond runs up to the other end
+    runs_out = (middle < low) | (middle > high)
+    low, high = np.where(runs_out, high, low), np.where(runs_out, shape_m[part_line], high)
+    low = _after_others(part_line, low, high)
+    some = high > low
+    part_line, part_cell, low, high = part_line[some], part_cell[some], low[some], high[some]
     scale = network.street_length_m / shape_m
     street = np.r_[whole_line, part_line].astype(np.int32)
     from_m = np.r_[np.zeros(len(whole_line)), low] * scale[street]
@@ -132,3 +142,14 @@ def cut_streets(network: RoadNetwork, grid: Grid) -> RoadPieces:
     return RoadPieces(
         street[order], cells[order], from_m[order], np.minimum(to_m, network.street_length_m[street])[order]
     )
+
+
+def _after_others(line: Ints, low: Floats, high: Floats) -> Floats:
+    """Where pieces begin once what an earlier piece of their street already holds is taken off; a stretch along the
+    border of two cells would be held twice."""
+    order = np.lexsort((low, line))
+    taken = np.full(len(line), -np.inf)
+    for before, now in pairwise(order.tolist()):
+        if line[before] == line[now]:
+            taken[now] = max(taken[before], high[before])
+    return np.maximum(low, np.minimum(taken, high))
