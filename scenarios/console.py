@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ WORKLOAD_CEILING = 0.6
 """Of the duty time on incidents, from the literature."""
 HOURS_A_BAND = 4
 MOST_NAMED = 3
+LITTLE_GAIN = 0.005
+"""Of the incidents, for one unit more. Assumed."""
 _STYLE = {Verdict.MET: "green", Verdict.NEARLY: "yellow", Verdict.NOT_MET: "red", Verdict.NONE: "dim"}
 _MARK = {Verdict.MET: "✓", Verdict.NEARLY: "~", Verdict.NOT_MET: "✗", Verdict.NONE: ""}
 _CLOCK_WORD = {Clock.RECEIVED: "call", Clock.ORDERED: "order", Clock.ROLLING: "rolling"}
@@ -248,6 +251,14 @@ def staff_tables(study: StaffStudy, scenario: Scenario) -> list[RenderableType]:
     return [_titled(title, table), _gain_explained(study), Text(staff_answer(study))]
 
 
+def _gain_a_unit(study: StaffStudy) -> float:
+    """What each unit of the last step added to the share; infinite where there is but one row."""
+    if len(study.table) < 2:
+        return math.inf
+    last = study.table.iloc[-1]
+    return float(last["gain"] / (last["units"] - study.table["units"].iloc[-2]))
+
+
 def _points(share: float) -> str:
     return "–" if pd.isna(share) else f"{100 * share:.1f}"
 
@@ -268,6 +279,8 @@ def staff_answer(study: StaffStudy) -> str:
         best = max(study.table.to_dict("records"), key=lambda row: row["share"])
         answer = f"None of these numbers of units surely meets {target}; the best is {best['units']} units with "
         answer += f"{percent(best['share'])} within the limit."
+        if _gain_a_unit(study) < LITTLE_GAIN:
+            answer += " Another unit gains little by now: see `patrol coverage` for what the posts reach at best."
     else:
         answer = f"The fewest units that surely meet {target}: {study.fewest} on duty in each shift."
     if study.undecided:

@@ -79,6 +79,16 @@ def test_a_run_prints_the_answer_and_where_to_look(patrol: Patrol, scenario: Pat
         assert word in ended.out
 
 
+def test_the_demo_runs_as_it_is(patrol: Patrol, tmp_path: Path) -> None:
+    ended = patrol("demo")
+    assert ended.status == 0
+    assert "Yunjiang" in ended.out
+    assert sorted(path.name for path in (tmp_path / "out" / "demo").iterdir()) == sorted(RUN_FILES)
+    summary = json.loads((tmp_path / "out" / "demo" / "summary.json").read_text("utf-8"))
+    assert summary["incidents"]["total"] > 1000
+    assert summary["share_within"]["by_place_class"]["vital"]["ordered"] is not None
+
+
 def test_a_seed_and_a_folder_can_be_stated(patrol: Patrol, scenario: Path, tmp_path: Path) -> None:
     assert patrol("run", scenario, "--seed", "7", "--out", "there", "--quiet").status == 0
     assert json.loads((tmp_path / "there" / "summary.json").read_text("utf-8"))["seed"] == 7

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dispatch.engine import simulate
+from dispatch.log import RunLog
+from dispatch.problem import Problem
 from geodata.city import City
 from geodata.errors import InputError
-from scenarios import study as studies
 from scenarios.schema import Scenario
 from scenarios.study import STUDY_COLUMNS, StaffStudy, interval, parse_units, staff_study
 
@@ -88,9 +90,13 @@ def test_a_stopped_study_goes_on_where_it_stopped(
     (tmp_path / "runs").mkdir()
     for path in sorted((folder / "runs").iterdir())[3:]:
         (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())
-    simulated = []
-    real = studies.simulate
-    monkeypatch.setattr(studies, "simulate", lambda problem: simulated.append(len(problem.units)) or real(problem))
+    simulated: list[int] = []
+
+    def counted(problem: Problem) -> RunLog:
+        simulated.append(len(problem.units))
+        return simulate(problem)
+
+    monkeypatch.setattr("scenarios.study.simulate", counted)
     again = staff_study(scenario, small_city, [3, 6, 16], replications=4, workers=1, folder=tmp_path)
     assert (len(simulated), again.resumed) == (3, 9)
     pd.testing.assert_frame_equal(again.table, study.table, check_exact=True)
