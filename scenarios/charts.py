@@ -30,7 +30,7 @@ from dispatch.metrics import response_s
 from geodata.city import City
 from geodata.grid import Level
 from geodata.network import RoadClass
-from scenarios.findings import Headline
+from scenarios.findings import FEW_INCIDENTS, Headline
 from scenarios.terms import BACKDROP_COLOUR, PLACE_COLOUR, Verdict, limit, percent
 
 INK, SOFT, FAINT = "#1d1b26", "#5d5a68", "#d9d6cf"
@@ -149,13 +149,13 @@ def city_map(city: City, cells: pd.DataFrame, headline: Headline) -> Markup:
         axes.set_axis_off()
         axes.set_aspect("equal")
         axes.set(xlim=(left, right), ylim=(bottom, top))
-        strength = np.where(cells["incidents"] > 0, 0.75, 0.25)
+        strength = np.select([cells["incidents"] >= FEW_INCIDENTS, cells["incidents"] > 0], [0.8, 0.4], 0.15)
         verdicts = [headline.verdict_of(share) for share in cells["share"]]
         colours = [to_rgba(found.value, alpha) for found, alpha in zip(verdicts, strength, strict=True)]
         _fill(axes, city.grid.polygons, colours, edgecolor="white", linewidth=0.4 if len(cells) < MANY_CELLS else 0)
         for kind, colour in BACKDROP_COLOUR.items():
             shapes = city.areas.geometry[city.areas["kind"] == kind].to_numpy()
-            _fill(axes, shapes, [to_rgba(colour, 0.9)] * len(shapes))
+            _fill(axes, shapes, [to_rgba(colour)] * len(shapes))
         network = city.network
         for road_class, width in ((RoadClass.ARTERIAL, 0.6), (RoadClass.EXPRESSWAY, 1.2)):
             chosen = np.flatnonzero(network.street_class == road_class)

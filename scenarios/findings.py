@@ -21,6 +21,8 @@ from scenarios.schema import Scenario
 from scenarios.terms import CLOCK, PLACE_CLASS, Term, Verdict, verdict
 
 N_WORST = 10
+FEW_INCIDENTS = 5
+"""A cell with fewer says little about its share and is drawn paler."""
 REACH_HOUR = 18
 """Hour of the week at which reach is shown: Monday 18:00, in the evening peak."""
 
@@ -150,12 +152,13 @@ def post_table(city: City, log: RunLog, scenario: Scenario) -> pd.DataFrame:
     )
 
 
-def english(name: str, name_en: str) -> str:
-    """The English name where it says more than the name itself."""
-    return "" if name_en == name else name_en
+def district_terms(city: City) -> dict[str, Term]:
+    """The districts by name."""
+    areas = city.grid.areas[city.grid.areas["level"] == Level.DISTRICT]
+    return {row["name"]: Term(row["name"], row["name_en"]) for row in _named(areas).to_dict("records")}
 
 
 def _named(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """`name`, `name_en` and further columns, rows numbered from 0."""
-    names = [english(*pair) for pair in zip(table["name"], table["name_en"], strict=True)]
-    return pd.DataFrame(table)[[*columns, "name"]].assign(name_en=names).reset_index(drop=True)
+    """`name`, `name_en` and further columns, rows numbered from 0; no English name where it is the name itself."""
+    name_en = table["name_en"].where(table["name_en"] != table["name"], "")
+    return pd.DataFrame(table)[[*columns, "name"]].assign(name_en=name_en).reset_index(drop=True)

@@ -33,11 +33,12 @@ from geodata.speeds import SpeedProfile
 from scenarios.build import units_of
 from scenarios.compact import STEPS_A_DEGREE, Encoder, Shapes
 from scenarios.findings import (
+    FEW_INCIDENTS,
     REACH_HOUR,
     ClassFinding,
     Headline,
     cell_table,
-    english,
+    district_terms,
     headline_of,
     late_incidents,
     post_table,
@@ -50,6 +51,7 @@ from scenarios.terms import (
     PLACE_COLOUR,
     Verdict,
     count,
+    kind,
     limit,
     minutes,
     own_file,
@@ -60,8 +62,6 @@ from scenarios.terms import (
 
 ROAD_TOLERANCE_M = 2.0
 """How far from its place a street may be drawn."""
-FEW_INCIDENTS = 5
-"""A cell with fewer says little about its share and is drawn paler."""
 REACH_COLOUR = ("#08306b", "#2171b5", "#74b3e6")
 """From the shortest limit to the longest; a further one has the last colour."""
 LAYERS = {
@@ -78,7 +78,7 @@ LAYERS = {
     "posts": ("驻点 Posts", True),
 }
 """What the layer control offers, and whether it is shown at first."""
-SYMBOL_PX = {"post": 26, "vital": 20, "key": 15, "general": 11, "rank": 18}
+SYMBOL_PX = {"post": 26, "vital": 20, "key": 12, "general": 11, "rank": 18}
 MANY_POSTS = 40
 """With more, their symbols are smaller."""
 SYMBOLS = {
@@ -137,9 +137,9 @@ def _backdrop(city: City, encoder: Encoder) -> list[dict[str, Any]]:
     """The land below the grid; parks and water over it, as they would be on any map of the city."""
     land = shapely.union_all(city.grid.polygons)
     areas = [{"pane": "land", "colour": "#f7f5f0", "opacity": 1, "shapes": encoder.shapes([land])}]
-    for kind, opacity in {"park": 0.6, "water": 0.95}.items():
-        shapes = encoder.shapes(city.areas.geometry[city.areas["kind"] == kind].to_numpy())
-        areas.append({"pane": "water", "colour": BACKDROP_COLOUR[kind], "opacity": opacity, "shapes": shapes})
+    for area, opacity in {"park": 0.9, "water": 0.95}.items():
+        shapes = encoder.shapes(city.areas.geometry[city.areas["kind"] == area].to_numpy())
+        areas.append({"pane": "water", "colour": BACKDROP_COLOUR[area], "opacity": opacity, "shapes": shapes})
     return areas
 
 
@@ -186,13 +186,12 @@ def _limits(scenario: Scenario) -> list[float]:
 
 def _districts(city: City, encoder: Encoder) -> dict[str, Any]:
     outlines = city.grid.outlines(Level.DISTRICT)
-    named = city.grid.areas[city.grid.areas["level"] == Level.DISTRICT]
-    name_en = dict(zip(named["name"], named["name_en"], strict=True))
+    terms = district_terms(city)
     places = encoder.points(_inside(outlines.geometry))
     return {
         "shapes": encoder.shapes(outlines.geometry.to_numpy()),
         "labels": [
-            {"at": at, "zh": name, "en": english(name, name_en[name])}
+            {"at": at, "zh": terms[name].zh, "en": terms[name].en}
             for at, name in zip(places, outlines["name"], strict=True)
         ],
     }
@@ -220,7 +219,7 @@ def _cells(city: City, cells: pd.DataFrame, headline: Headline, encoder: Encoder
         "name": cells["name"].tolist(),
         "name_en": cells["name_en"].tolist(),
         "colour": [headline.verdict_of(share).value for share in cells["share"]],
-        "opacity": np.select([many, some], [0.6, 0.38], 0.08).tolist(),
+        "opacity": np.select([many, some], [0.6, 0.32], 0.08).tolist(),
         "rows": [{"label": label, "values": values.tolist()} for label, values in columns.items()],
     }
 
@@ -249,7 +248,7 @@ def _sites(city: City, log: RunLog, headline: Headline, encoder: Encoder) -> lis
 
 def _site_rows(site: Any, found: ClassFinding) -> list[tuple[str, str]]:
     rows = [
-        ("类别 Kind", site.kind),
+        ("类别 Kind", kind(site.kind)),
         ("等级 Class", f"{found.term.zh} {found.term.en}"),
         ("时限 Limit", limit(found.limit_s)),
     ]
@@ -266,7 +265,7 @@ def _posts(city: City, log: RunLog, scenario: Scenario, encoder: Encoder) -> lis
             "zh": post["name"],
             "en": post["name_en"],
             "rows": [
-                ("类别 Kind", post["kind"]),
+                ("类别 Kind", kind(post["kind"])),
                 ("警力 Units", post["units"] or "–"),
                 ("处警 Incidents served", count(post["incidents"])),
                 ("利用率 Utilisation", percent(post["utilisation"])),
@@ -297,17 +296,14 @@ def _panel(city: City, worst: pd.DataFrame, headline: Headline, scenario: Scenar
             bands=bands,
             turn_out=" / ".join(f"{seconds:g}" for seconds in turn_out),
             units=scenario.units,
-            symbols={kind: _symbol(kind) for kind in SYMBOLS},
-            sizes=SYMBOL_PX,
+            symbols={name: _symbol(name) for name in SYMBOLS},
         )
     )
 
 
-def _symbol(kind: str) -> Markup:
-    size = SYMBOL_PX[kind]
-    return Markup('<svg width="{0}" height="{0}" viewBox="0 0 24 24" aria-hidden="true">{1}</svg>').format(
-        size, Markup(SYMBOLS[kind])
-    )
+def _symbol(name: str) -> Markup:
+    drawing = '<svg width="{0}" height="{0}" viewBox="0 0 24 24" aria-hidden="true">{1}</svg>'
+    return Markup(drawing).format(SYMBOL_PX[name], Markup(SYMBOLS[name]))
 
 
 def _page(title: str, panel: str, data: Mapping[str, Any], *, tiles: bool) -> str:

@@ -21,9 +21,11 @@ from geodata.sites import SITE_RADIUS_M
 from geodata.speeds import NIGHT_HOURS, PEAK_HOURS, SpeedProfile
 from scenarios import charts
 from scenarios.findings import (
+    FEW_INCIDENTS,
     REACH_HOUR,
     Headline,
     cell_table,
+    district_terms,
     headline_of,
     late_incidents,
     post_table,
@@ -88,7 +90,7 @@ def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario:
                 "hours": charts.hours(by_hour, headline),
                 "workload": charts.workload(use),
             },
-            groups=_groups(log, headline),
+            groups=_groups(city, log, headline),
             late=_late(summary),
             n_late=len(late_incidents(log, clock)),
             parts=PART,
@@ -103,6 +105,7 @@ def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario:
             sites=_worst_sites(site_table(city, log, clock)),
             coverage=_coverage(city, scenario, speeds),
             values=_values(scenario),
+            few=FEW_INCIDENTS,
             reach_hour=REACH_HOUR,
             basis=BASIS,
             fixed=_fixed(),
@@ -122,10 +125,10 @@ def _clocks(log: RunLog) -> list[dict[str, Any]]:
     return found
 
 
-def _groups(log: RunLog, headline: Headline) -> list[dict[str, Any]]:
+def _groups(city: City, log: RunLog, headline: Headline) -> list[dict[str, Any]]:
     """Compliance by the headline clock, by district, priority and type."""
     words: dict[str, tuple[Term, Mapping[Any, Term]]] = {
-        "district": (Term("区", "District"), {"": Term("区外", "outside")}),
+        "district": (Term("区", "District"), district_terms(city) | {"": Term("区外", "outside")}),
         "priority": (Term("等级", "Priority"), PRIORITY),
         "type": (Term("类型", "Type"), INCIDENT_TYPE),
     }
@@ -207,9 +210,9 @@ def _values(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
         if mark and "[]" not in key.place:
             value, default = _at(scenario, key.place), _at(silent, key.place)
             meaning = key.description.replace(mark[0], "").rstrip(".")
-            found[mark[1]].append(
-                {"key": key.place, "meaning": meaning, "value": _typed(value), "own": value != default}
-            )
+            if value is not None:
+                row = {"key": key.place, "meaning": meaning, "value": _typed(value), "own": value != default}
+                found[mark[1]].append(row)
     return found
 
 

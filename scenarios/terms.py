@@ -46,6 +46,40 @@ PART = {
 }
 PRIORITY = {1: Term("一级", "P1"), 2: Term("二级", "P2"), 3: Term("三级", "P3"), 4: Term("四级", "P4")}
 
+KIND = {
+    "airport": Term("机场", "airport"),
+    "armed_point": Term("武装执勤点", "armed point"),
+    "bank": Term("银行", "bank"),
+    "bank_vault": Term("金库", "bank vault"),
+    "broadcaster": Term("广播电视", "broadcaster"),
+    "case_centre": Term("执法办案中心", "case-handling centre"),
+    "coach_station": Term("汽车站", "coach station"),
+    "government": Term("政府机关", "government"),
+    "hospital": Term("医院", "hospital"),
+    "hotel": Term("旅馆", "hotel"),
+    "market": Term("市场", "market"),
+    "metro_station": Term("地铁站", "metro station"),
+    "plaza": Term("广场", "plaza"),
+    "police_headquarters": Term("公安局", "police headquarters"),
+    "police_room": Term("警务室", "police room"),
+    "police_station": Term("派出所", "police station"),
+    "power_plant": Term("电厂", "power plant"),
+    "quick_police_platform": Term("快警平台", "quick-police platform"),
+    "railway_station": Term("火车站", "railway station"),
+    "scenic_area": Term("景区", "scenic area"),
+    "school": Term("学校", "school"),
+    "shopping_mall": Term("商场", "shopping mall"),
+    "shopping_street": Term("商业街", "shopping street"),
+    "stadium": Term("体育场馆", "stadium"),
+    "standby": Term("屯警点", "standby point"),
+    "standby_point": Term("屯警点", "standby point"),
+    "station": Term("派出所", "police station"),
+    "telecom_hub": Term("通信枢纽", "telecom hub"),
+    "university": Term("大学", "university"),
+    "waterworks": Term("水厂", "waterworks"),
+}
+"""The kinds of sites and posts that have a word of their own; any other is shown as the city's file has it."""
+
 
 class Verdict(Enum):
     """What a share within the limit means against the target; its value is the colour it is shown in.
@@ -101,6 +135,11 @@ def limit(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds % 60 == 0 else f"{seconds:.0f} s"
 
 
+def kind(name: str) -> str:
+    """A kind of site or post in both languages."""
+    return " ".join(KIND[name]) if name in KIND else name
+
+
 def count(number: float) -> str:
     return f"{number:,.0f}"
 
@@ -126,5 +165,5 @@ def pages() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "minutes": minutes, "limit": limit, "count": count}
+    environment.filters |= {"percent": percent, "minutes": minutes, "limit": limit, "count": count, "kind": kind}
     return environment

@@ -3,7 +3,7 @@ function patrolMap(map, layers) {
   "use strict";
   const data = JSON.parse(document.getElementById("map-data").textContent);
 
-  const panes = ["land", "cells", "water", "roads", "reach", "outline", "ring", "site", "label", "mark"];
+  const panes = ["land", "cells", "water", "roads", "reach", "outline", "ring", "site", "mark", "label"];
   const canvas = {};
   panes.forEach(function (name, i) {
     const pane = map.createPane(name);

@@ -18,8 +18,8 @@ from dispatch.metrics import summarise
 from geodata.city import City
 from geodata.sites import Posts, Sites
 from scenarios.build import standard_of
-from scenarios.findings import cell_table, headline_of, late_incidents, worst_cells
-from scenarios.maps import FEW_INCIDENTS, render_map
+from scenarios.findings import FEW_INCIDENTS, cell_table, headline_of, late_incidents, worst_cells
+from scenarios.maps import render_map
 from scenarios.terms import percent
 
 OUTSIDE = re.compile(r"""(?:src|href)\s*=\s*["'](?:https?:)?//|@import\b|\burl\(\s*["']?(?!data:|#)""")

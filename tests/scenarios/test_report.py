@@ -101,7 +101,7 @@ def test_late_seconds_are_put_into_words(text: str, shown: Any) -> None:
 def test_every_assumed_value_is_listed_as_assumed(text: str) -> None:
     assumed = [key.place for key in known_keys() if "[A]" in key.description and "[]" not in key.place]
     assert len(assumed) > 20
-    block = text[text.index("假设 assumed", text.index("what is assumed") + 20) : text.index("推算 derived")]
+    block = text[text.index("假设 assumed", text.index("what is assumed") + 20) : text.index("报道 press")]
     assert [place for place in assumed if place not in block] == []
     assert "zone around a point 150 m" in block
 
