@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -80,7 +81,7 @@ def _lattice(part: Polygon, face: Polygon, pattern: Pattern, rng: np.random.Gene
         low, high = face.bounds[axis], face.bounds[axis + 2]
         spacing = pattern.spacing_m[axis if long_first else 1 - axis]
         stops = [low, middles[axis], high] if axis in middles else [low, high]
-        for a, b in zip(stops, stops[1:], strict=False):
+        for a, b in pairwise(stops):
             n = max(1, round((b - a) / spacing))
             step = (b - a) / n
             places = a + step * (np.arange(1, n) + rng.uniform(-pattern.jitter, pattern.jitter, n - 1))

@@ -29,6 +29,8 @@ RESIDENTS_A_CELL, KM2_A_CELL = 2700.0, 6.5
 SMALL_RESIDENTS, SMALL_M2 = 650.0, 500_000.0
 """A piece of land with fewer residents on less ground is no cell of its own."""
 TINY_M2 = 60_000.0
+CUT_ROOM = 0.3
+"""Of one part's share: how far a cut may be from the wanted one."""
 CELLS_A_COMMUNITY, COMMUNITIES_A_SUBDISTRICT = 3.6, 4.8
 CITY_CODE = "990100"
 DISTRICTS = (
@@ -38,7 +40,6 @@ DISTRICTS = (
     ("990104", "云麓区", "Yunlu District"),
     ("990105", "星湾区", "Xingwan District"),
 )
-BROOK_Y_M = 2330.0
 STRIP_CUT_M = 430.0
 """How often the banks between the avenue and the water are cut across."""
 
@@ -48,8 +49,8 @@ class Faces:
     """The pieces of land between streets, n of them, on the map."""
 
     shape: NDArray[np.object_]
-    centre: Floats
-    """(n, 2)"""
+    board_xy: Floats
+    """(n, 2) a place inside each, on the drawing board."""
     area_m2: Floats
     residents: Floats
     district: Longs
@@ -76,7 +77,10 @@ def _faces(plan: Plan, warp: Warp, network: RoadNetwork, quarters: list[Quarter]
     rims = [boundary.exterior, *shapely.get_rings(river).tolist()]
     rows = np.arange(-12000.0, 12000.0, STRIP_CUT_M)
     cuts = [LineString([(board.EAST_BANK_M, y), (board.WEST_BANK_M, y)]) for y in rows]
-    cuts += [LineString([(x, BROOK_Y_M - 480), (x, BROOK_Y_M + 480)]) for x in np.arange(-900.0, 12500, STRIP_CUT_M)]
+    cuts += [
+        LineString([(x, board.BROOK_Y_M - 480), (x, board.BROOK_Y_M + 480)])
+        for x in np.arange(-900.0, 12500, STRIP_CUT_M)
+    ]
     cuts = [line.intersection(plan.river.buffer(170)) for line in cuts]
     lines = shapely.union_all([*network.lines, *rims, *(bend(cut, warp) for cut in cuts)])
     shape = shapely.get_parts(shapely.polygonize(shapely.get_parts(lines)))
@@ -85,7 +89,7 @@ def _faces(plan: Plan, warp: Warp, network: RoadNetwork, quarters: list[Quarter]
     land = shapely.contains(boundary, inner) & ~shapely.contains(river, inner)
     shape, inner = shape[land], inner[land]
 
-    main = network.lines[network.street_class <= RoadClass.ARTERIAL]
+    main = network.lines[network.street_class <= RoadClass.COLLECTOR]
     blocks = shapely.get_parts(shapely.polygonize(shapely.get_parts(shapely.union_all([*main, *rims]))))
     face, found = shapely.STRtree(blocks).query(inner, predicate="within")
     block = np.zeros(len(shape), np.int64)
@@ -97,20 +101,20 @@ def _faces(plan: Plan, warp: Warp, network: RoadNetwork, quarters: list[Quarter]
     at = warp.inverse(shapely.get_coordinates(inner))
     return Faces(
         shape=shape,
-        centre=shapely.get_coordinates(shapely.centroid(shape)),
+        board_xy=at,
         area_m2=shapely.area(shape),
         residents=_residents(shape, plan, warp, quarters, seed),
-        district=_district(at),
+        district=_district(at, plan),
         block=block,
         border=_borders(shape),
     )
 
 
-def _district(xy: Floats) -> Longs:
-    """Which district each of (n, 2) points on the board lies in."""
+def _district(xy: Floats, plan: Plan) -> Longs:
+    """Which district each of (n, 2) points on the board lies in; the island belongs to the east bank."""
     x, y = xy.T
-    east = x > board.RIVER_X_M
-    brook = BROOK_Y_M
+    east = x > board.RIVER_X_M - 180
+    brook = np.interp(x, *np.asarray(plan.shores[1].coords).T)
     centre = east & (y > -3350) & (y < brook) & (x < 3400)
     return np.select([centre, east & (y >= brook), east, y < 1700], [0, 1, 2, 3], 4).astype(np.int64)
 
@@ -149,16 +153,20 @@ def _borders(shape: NDArray[np.object_]) -> dict[tuple[int, int], float]:
 
 
 def bisect(xy: Floats, weight: Floats, parts: int) -> Longs:
-    """Split points into compact parts of about equal weight: halves across the longer way, and those again."""
+    """Split points into compact parts of about equal weight: halves across the longer way, and those again.
+
+    Near the wanted share, the cut goes where the points leave the widest gap: along a street, where there is one.
+    """
     label = np.zeros(len(xy), np.int64)
     if parts < 2 or len(xy) < 2:
         return label
-    centred = xy - np.average(xy, axis=0, weights=weight)
-    _, _, axes = np.linalg.svd(centred * np.sqrt(weight)[:, None], full_matrices=False)
-    order = np.argsort(centred @ axes[0], kind="stable")
+    axis = int(np.argmax(np.ptp(xy, axis=0)))
+    order = np.lexsort((xy[:, 1 - axis], xy[:, axis]))
     less = parts // 2
-    share = np.cumsum(weight[order]) - weight[order] / 2
-    cut = int(np.clip(np.searchsorted(share, weight.sum() * less / parts), 1, len(xy) - 1))
+    share = np.cumsum(weight[order])[:-1] / weight.sum()
+    off = np.abs(share - less / parts)
+    gap = np.where(off <= max(CUT_ROOM / parts, off.min()), np.diff(xy[order, axis]), -1.0)
+    cut = int(np.argmax(gap)) + 1
     low, high = order[:cut], order[cut:]
     label[low] = bisect(xy[low], weight[low], less)
     label[high] = less + bisect(xy[high], weight[high], parts - less)
@@ -175,7 +183,7 @@ def _grouped(faces: Faces) -> Longs:
         people, km2 = faces.residents[rows].sum(), faces.area_m2[rows].sum() / 1e6
         parts = max(1, round(people / RESIDENTS_A_CELL + km2 / KM2_A_CELL))
         weight = faces.residents[rows] + faces.area_m2[rows] / 1e6 * RESIDENTS_A_CELL / KM2_A_CELL + 1
-        cell[rows] = n + bisect(faces.centre[rows], weight, parts)
+        cell[rows] = n + bisect(faces.board_xy[rows], weight, parts)
         n += parts
     return cell
 
@@ -229,11 +237,12 @@ def _table(faces: Faces, cell: Longs, seed: int) -> Grid:
     order = np.argsort(cell, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(cell[order])) + 1)
     shape = np.array([shapely.coverage_union_all(faces.shape[rows]) for rows in groups], object)
-    centre = shapely.get_coordinates(shapely.centroid(shape))
+    middle = [np.average(faces.board_xy[rows], axis=0, weights=faces.area_m2[rows]) for rows in groups]
+    centre = np.array(middle)
     people = np.bincount(cell, faces.residents, n)
     ground_km2 = shapely.area(shape) / 1e6
     district = np.array([faces.district[rows[0]] for rows in groups])
-    names = Names(seed)
+    names = Names(seed, "areas")
     areas: list[tuple[str, str, str, str, str]] = [(CITY_CODE, "", Level.CITY, "云江市", "Yunjiang")]
     code, parent = np.empty(n, object), np.empty(n, object)
     name, name_en = np.empty(n, object), np.empty(n, object)

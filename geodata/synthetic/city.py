@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import geopandas as gpd
-import shapely
+import numpy as np
 
 from geodata.city import City
 from geodata.grid import cut_streets
 from geodata.synthetic.cells import bend, make_grid
 from geodata.synthetic.places import make_posts, make_sites
-from geodata.synthetic.plan import RIVER_X_M, Plan, draw_plan
+from geodata.synthetic.plan import AIRPORT, AIRPORT_HALF_M, RIVER_X_M, Plan, airfield, draw_plan
 from geodata.synthetic.streams import EPSG
 from geodata.synthetic.streets import make_network
 from geodata.synthetic.warp import Warp
+
+AIRFIELD = (
+    ("airport", "云江机场 Yunjiang Airport", (-AIRPORT_HALF_M[0], -AIRPORT_HALF_M[1], *AIRPORT_HALF_M)),
+    ("runway", "", (-1100.0, -40.0, 1100.0, 5.0)),
+    ("runway", "", (-1100.0, 300.0, 1100.0, 345.0)),
+)
+"""Kind, name and sides from the airport's centre, in metres."""
 
 
 def demo_city(seed: int = 135) -> City:
@@ -30,7 +37,7 @@ def demo_city(seed: int = 135) -> City:
         grid=grid,
         pieces=cut_streets(network, grid),
         sites=make_sites(warp, network, grid, seed),
-        posts=make_posts(warp, network, grid, seed),
+        posts=make_posts(warp, network, grid),
         areas=_backdrop(plan, warp),
         sources=(f"Yunjiang is an invented city, made by geodata.synthetic from seed {seed}; no real data are in it.",),
     )
@@ -41,11 +48,12 @@ def _backdrop(plan: Plan, warp: Warp) -> gpd.GeoDataFrame:
     rows = [
         ("park", "", plan.island),
         *(("park", "", park.intersection(inside)) for park in plan.parks.values()),
-        ("airport", "云江机场 Yunjiang Airport", plan.airport),
         ("water", "云江 Yun River", plan.river.intersection(inside)),
         ("water", "东湖 Donghu Lake", plan.lake),
     ]
-    shapes = [shapely.simplify(bend(shape, warp), 1.0) for _, _, shape in rows]
-    return gpd.GeoDataFrame(
-        {"kind": [row[0] for row in rows], "name": [row[1] for row in rows]}, geometry=shapes, crs=EPSG
-    )
+    shapes = [bend(shape, warp) for _, _, shape in rows]
+    centre = warp(np.array([AIRPORT]))[0]
+    kinds = [row[0] for row in rows] + [kind for kind, _, _ in AIRFIELD]
+    names = [row[1] for row in rows] + [name for _, name, _ in AIRFIELD]
+    shapes += [airfield(centre, *sides) for _, _, sides in AIRFIELD]
+    return gpd.GeoDataFrame({"kind": kinds, "name": names}, geometry=shapes, crs=EPSG)

@@ -43,6 +43,7 @@ MAIN = {
     "south-east avenue": ("工业大道", "Gongye Avenue"),
     "north-west avenue": ("科技大道", "Keji Avenue"),
     "outer loop": ("环乡公路", "Huanxiang Highway"),
+    "airport link": ("空港路", "Konggang Road"),
     "island": ("洲心路", "Zhouxin Road"),
 }
 """Of the roads that the plan names."""
@@ -58,9 +59,9 @@ DIGITS = "零一二三四五六七八九"
 class Names:
     """Hands out names, none twice, in an order drawn from the seed; the same key gets the same name again."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, purpose: str) -> None:
         pairs = [(a, b) for a in FIRST for b in SECOND if a != b and FIRST[a].lower() != SECOND[b]]
-        order = stream(seed, "names").permutation(len(pairs))
+        order = stream(seed, f"names of {purpose}").permutation(len(pairs))
         self._free = [pairs[i] for i in order.tolist()][::-1]
         self._given: dict[str, tuple[str, str]] = {}
         self._lanes: dict[str, dict[str, int]] = {}

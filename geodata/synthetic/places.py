@@ -7,13 +7,12 @@ import numpy as np
 import shapely
 from shapely.geometry import Point, Polygon, box
 
-from geodata.grid import Grid
+from geodata.grid import Grid, Level
 from geodata.network import Floats, RoadClass, RoadNetwork
 from geodata.positions import snap
 from geodata.sites import POST_COLUMNS, SITE_COLUMNS, Posts, Sites
 from geodata.synthetic import plan as board
 from geodata.synthetic.cells import bend
-from geodata.synthetic.names import Names
 from geodata.synthetic.streams import EPSG, stream
 from geodata.synthetic.warp import Warp
 
@@ -31,7 +30,7 @@ VITAL: tuple[Row, ...] = (
     ("云江市人民政府", "Yunjiang City Government", "government", "vital", Point(-3350, 3420)),
     ("云江火车站", "Yunjiang Railway Station", "railway_station", "vital", Point(4960, 40)),
     ("云江南站", "Yunjiang South Railway Station", "railway_station", "vital", Point(3500, -5900)),
-    ("云江机场航站楼", "Yunjiang Airport Terminal", "airport", "vital", Point(9150, 4960)),
+    ("云江机场航站楼", "Yunjiang Airport Terminal", "airport", "vital", Point(9000, 4640)),
     ("云江广播电视台", "Yunjiang Radio and Television", "broadcaster", "vital", Point(3450, 3300)),
     ("第一水厂", "First Waterworks", "waterworks", "vital", Point(-1000, 5200)),
     ("城东变电站", "Chengdong Substation", "power_plant", "vital", Point(6050, -4300)),
@@ -65,9 +64,25 @@ KEY: tuple[Row, ...] = (
     ("汽车东站", "East Coach Station", "coach_station", "key", Point(6900, 90)),
     ("汽车西站", "West Coach Station", "coach_station", "key", Point(-6500, 90)),
 )
-METRO = (
-    *((x, 0.0) for x in (-5800.0, -4500.0, -3200.0, -1880.0, 600.0, 2000.0, 3400.0, 6250.0)),
-    *((600.0, y) for y in (-4900.0, -3350.0, -1700.0, 1550.0, 3150.0, 4700.0)),
+METRO: tuple[Row, ...] = tuple(
+    (f"{zh}地铁站", f"{en} Metro Station", "metro_station", "key", Point(x, y))
+    for zh, en, x, y in (
+        ("云西", "Yunxi", -5800, 0),
+        ("麓山门", "Lushanmen", -4500, 0),
+        ("书院路", "Shuyuan Road", -3200, 0),
+        ("滨江西", "Binjiang West", -1880, 0),
+        ("钟楼", "Zhonglou", 600, 0),
+        ("东门", "Dongmen", 2000, 0),
+        ("文化宫", "Cultural Palace", 3400, 0),
+        ("火车站", "Railway Station", 4850, 0),
+        ("东湖北", "Donghu North", 6250, 0),
+        ("城南", "Chengnan", 600, -4900),
+        ("南湖大道", "Nanhu Avenue", 600, -3350),
+        ("南门", "Nanmen", 600, -1700),
+        ("北门", "Beimen", 600, 1550),
+        ("长虹", "Changhong", 600, 3150),
+        ("城北", "Chengbei", 600, 4700),
+    )
 )
 PLATFORMS = (
     ("五一广场快警平台", "Wuyi Plaza Quick Police Platform", Point(690, 60), 3),
@@ -77,7 +92,7 @@ PLATFORMS = (
     ("大学城快警平台", "University Town Quick Police Platform", Point(-3170, -2500), 2),
 )
 STANDBY = (
-    ("机场屯警点", "Airport Standby Point", Point(9000, 4830), 1),
+    ("机场屯警点", "Airport Standby Point", Point(8860, 4400), 1),
     ("南站屯警点", "South Station Standby Point", Point(3440, -5800), 1),
     ("市政府屯警点", "City Government Standby Point", Point(-3260, 3300), 1),
     ("东湖屯警点", "Donghu Standby Point", Point(4850, -2300), 1),
@@ -86,22 +101,20 @@ STANDBY = (
 
 def make_sites(warp: Warp, network: RoadNetwork, grid: Grid, seed: int) -> Sites:
     """Vital sites, key areas and schools; those given as points stand beside a road."""
-    names = Names(seed)
-    metro = [
-        (f"{(stem := names.stem(f'metro {x} {y}'))[0]}地铁站", f"{stem[1]} Metro Station", "metro_station", x, y)
-        for x, y in METRO
-    ]
-    rows = [*VITAL, *KEY, *((zh, en, kind, "key", Point(x, y)) for zh, en, kind, x, y in metro)]
+    rows = [*VITAL, *KEY, *METRO]
     shapes = [bend(row[4], warp) for row in rows]
     is_point = np.array([isinstance(shape, Point) for shape in shapes])
     points = np.array([shape.centroid.coords[0] for shape in shapes])
     points[is_point] = _beside(network, points[is_point])
     placed = [shape if not flat else Point(xy) for shape, flat, xy in zip(shapes, is_point, points, strict=True)]
     schools = _beside(network, _school_places(network, grid, seed))
-    for i, xy in enumerate(schools):
-        stem, latin = names.stem(f"school {i}")
+    for i, (xy, (chinese, english)) in enumerate(
+        zip(schools, _area_stems(grid, schools, Level.COMMUNITY), strict=True)
+    ):
         kind, kind_en = ("中学", "Middle School") if i % 3 == 0 else ("小学", "Primary School")
-        rows.append((stem + kind, f"{latin} {kind_en}", "school", "key", Point(xy)))
+        if any(row[0] == chinese + kind for row in rows):
+            kind, kind_en = f"第二{kind}", f"No. 2 {kind_en}"
+        rows.append((chinese + kind, f"{english} {kind_en}", "school", "key", Point(xy)))
         placed.append(Point(xy))
     table = gpd.GeoDataFrame(
         [(f"S{i:03d}", *row[:4], shape) for i, (row, shape) in enumerate(zip(rows, placed, strict=True), start=1)],
@@ -126,11 +139,20 @@ def _beside(network: RoadNetwork, xy: Floats) -> Floats:
     return moved
 
 
+def _area_stems(grid: Grid, xy: Floats, level: Level) -> list[tuple[str, str]]:
+    """The names, without their kind, of the areas of a level that the places lie in."""
+    english = dict(zip(grid.areas["name"], grid.areas["name_en"], strict=True))
+    found = grid.ancestor(level).to_numpy()[grid.locate(xy)]
+    return [(name[:2], english[name].rsplit(" ", 1)[0]) for name in found]
+
+
 def _school_places(network: RoadNetwork, grid: Grid, seed: int) -> Floats:
     """On small streets, more where more people live, none close to the next."""
     rng = stream(seed, "schools")
     small = network.lines[network.street_class >= RoadClass.COLLECTOR]
-    middle = shapely.get_coordinates(shapely.line_interpolate_point(small, 0.5, normalized=True)) + (12.0, 12.0)
+    middle = shapely.get_coordinates(shapely.line_interpolate_point(small, 0.5, normalized=True)) + np.array(
+        [12.0, 12.0]
+    )
     cell = grid.locate(middle)
     streets_in = np.bincount(cell[cell >= 0], minlength=len(grid))
     weight = np.where(cell >= 0, (grid.cells["residents"].to_numpy() / np.maximum(streets_in, 1))[cell], 0)
@@ -144,16 +166,16 @@ def _school_places(network: RoadNetwork, grid: Grid, seed: int) -> Floats:
     return middle[chosen]
 
 
-def make_posts(warp: Warp, network: RoadNetwork, grid: Grid, seed: int) -> Posts:
+def make_posts(warp: Warp, network: RoadNetwork, grid: Grid) -> Posts:
     """Platforms and standby points by the busiest places, police stations where most residents are not yet near."""
-    names = Names(seed)
     rows = [(zh, en, "quick_police_platform", capacity, at) for zh, en, at, capacity in PLATFORMS]
     rows += [(zh, en, "standby_point", capacity, at) for zh, en, at, capacity in STANDBY]
     fixed = warp(np.array([row[4].coords[0] for row in rows]))
     stations = _station_places(grid, fixed)
-    for i in range(len(stations)):
-        stem, latin = names.stem(f"station {i}")
-        rows.append((f"{stem}派出所", f"{latin} Police Station", "police_station", 2, Point()))
+    rows += [
+        (f"{chinese}派出所", f"{english} Police Station", "police_station", 2, Point())
+        for chinese, english in _area_stems(grid, stations, Level.SUBDISTRICT)
+    ]
     positions, _ = snap(network, np.r_[fixed, stations])
     line = network.lines[network.street[positions.edge]]
     at = shapely.line_interpolate_point(line, shapely.line_locate_point(line, shapely.points(np.r_[fixed, stations])))

@@ -19,6 +19,7 @@ from geodata.synthetic.streams import stream
 RIVER_X_M = -1500.0
 RIVER_HALF_M = 260.0
 BROOK_HALF_M = 48.0
+BROOK_Y_M = 2330.0
 EAST_BANK_M, WEST_BANK_M = -1120.0, -1880.0
 """The avenues along the river."""
 OLD_TOWN = box(EAST_BANK_M, -1700, 2000, 1550)
@@ -35,9 +36,12 @@ EAST_COLUMNS_X_M = (600.0, 2000.0, 3400.0, 4850.0, 6250.0)
 WEST_COLUMNS_X_M = (-3200.0, -4500.0, -5800.0)
 TO_THE_BOUNDARY = ("row -6300", "row 0", "row 3150", "row 6100", "column 600", "column -4500", "column 4850")
 TOWNS = ((-9900.0, -2400.0, 950.0), (9500.0, -1500.0, 950.0), (2300.0, 9500.0, 900.0), (-6900.0, 8200.0, 750.0))
-TOWNS += ((-2700.0, -9400.0, 1000.0), (8100.0, 3900.0, 800.0), (7400.0, -7600.0, 800.0))
+TOWNS += ((-2700.0, -9400.0, 1000.0), (8000.0, 3450.0, 620.0), (7400.0, -7600.0, 800.0))
 """Centre and radius of the small towns outside the ring."""
-AIRPORT_GATE = (8640.0, 4480.0)
+AIRPORT = (9350.0, 5250.0)
+AIRPORT_HALF_M = (1200.0, 450.0)
+AIRPORT_TURN_DEG = 28.0
+AIRPORT_GATE = (8450.0, 4150.0)
 """Where the expressway becomes the terminal's own road."""
 
 
@@ -69,7 +73,7 @@ class Plan:
     island: Polygon
     parks: dict[str, Polygon]
     airport: Polygon
-    runways: tuple[Polygon, ...]
+    """The room that it takes; the map shows it straight."""
     roads: tuple[Road, ...]
     interchanges: tuple[Point, ...]
     shores: tuple[LineString, ...]
@@ -87,14 +91,17 @@ def draw_plan(seed: int) -> Plan:
     river, island, shores = _waters(rng)
     lake = _round((5600, -2520), (430, 560), rng, wobble=0.16)
     parks = _parks(rng, river.union(island), lake)
-    airport = shapely.affinity.rotate(box(8650, 5150, 11350, 6350), 28)
-    runways = tuple(
-        shapely.affinity.rotate(box(8800, y, 11200, y + 60), 28, origin=airport.centroid) for y in (5350.0, 6080.0)
-    )
+    airport = airfield(AIRPORT, -AIRPORT_HALF_M[0], -AIRPORT_HALF_M[1], *AIRPORT_HALF_M)
     ring = _ring(rng)
     inland = [park for name, park in parks.items() if not name.startswith("bank")]
     roads, interchanges = _roads(rng, ring, boundary, river, inland, airport)
-    return Plan(boundary, river, lake, island, parks, airport, runways, roads, interchanges, shores)
+    return Plan(boundary, river, lake, island, parks, airport, roads, interchanges, shores)
+
+
+def airfield(centre: Sequence[float], west: float, south: float, east: float, north: float) -> Polygon:
+    """A rectangle of the airport, by its distances from the centre before the airport was turned."""
+    level = box(centre[0] + west, centre[1] + south, centre[0] + east, centre[1] + north)
+    return shapely.affinity.rotate(level, AIRPORT_TURN_DEG, origin=tuple(centre))
 
 
 def _round(
@@ -123,7 +130,7 @@ def _waters(rng: np.random.Generator) -> tuple[Polygon, Polygon, tuple[LineStrin
             width = width + 0.007 * wave * np.sin(2 * np.pi * y / wave + rng.uniform(0, 2 * np.pi))
         sides.append(np.stack([RIVER_X_M + side * width, y], axis=1))
     x = np.arange(RIVER_X_M, 15001.0, 50.0)
-    bed = 2330 + 330 * np.sin((x + 1500) / 900 + rng.uniform(-0.4, 0.4)) * np.clip((x + 1500) / 1500, 0, 1)
+    bed = BROOK_Y_M + 330 * np.sin((x + 1500) / 900 + rng.uniform(-0.4, 0.4)) * np.clip((x + 1500) / 1500, 0, 1)
     brook = LineString(np.stack([x, bed], axis=1))
     half = np.linspace(BROOK_HALF_M * 1.25, BROOK_HALF_M * 0.6, len(x))
     banks = np.r_[np.stack([x, bed + half], axis=1), np.stack([x, bed - half], axis=1)[::-1]]
@@ -180,12 +187,13 @@ def _roads(
     kept += [
         Road(f"around {i}", LineString(park.buffer(45).simplify(6).exterior.coords), RoadClass.COLLECTOR)
         for i, park in enumerate(parks)
-        if park.area < 6e6
+        if park.area < 9e6
     ]
     express = list(_expressways(ring, boundary))
     ramps, interchanges = _interchanges(express, kept, river)
-    terminal = LineString([AIRPORT_GATE, (8980, 4700), (9330, 4900), (9220, 5080), (8820, 4860), AIRPORT_GATE])
-    ramps.append(Road("airport road", terminal, RoadClass.ARTERIAL, from_above=True))
+    terminal = LineString([AIRPORT_GATE, (8800, 4330), (9150, 4520), (9080, 4665), (8720, 4480), AIRPORT_GATE])
+    ramps.append(Road("airport road", terminal, RoadClass.ARTERIAL, from_above=True, to_above=True))
+    ramps.append(Road("airport link", LineString([(8800, 4330), (8760, 3800), (8700, 3100)]), RoadClass.COLLECTOR))
     return (*express, *kept, *ramps), interchanges
 
 
@@ -220,7 +228,12 @@ def _main_roads(rng: np.random.Generator, ring: LineString, loop: Polygon, bound
         yield from spread(key, LineString([(x, -far), (x, far)]))
     yield Road("south-east avenue", LineString([(2000, -1700), (4200, -4000), (9200, -9000)]), RoadClass.ARTERIAL)
     yield Road("north-west avenue", LineString([(-3200, 1700), (-7300, 6300), (-9500, 9000)]), RoadClass.ARTERIAL)
-    yield Road("outer loop", LineString(loop.exterior.coords), RoadClass.COLLECTOR)
+    # the country road ends at the river's avenues and is an arterial where it crosses the brook
+    river = box(WEST_BANK_M + 10, -far, EAST_BANK_M - 10, far)
+    brook = box(0, BROOK_Y_M - 600, far, BROOK_Y_M + 600)
+    around = LineString(loop.exterior.coords).difference(river)
+    yield from (Road("outer loop", part, RoadClass.ARTERIAL) for part in _lines(around.intersection(brook)))
+    yield from (Road("outer loop", part, RoadClass.COLLECTOR) for part in _lines(around.difference(brook)))
     yield Road("island", LineString([(RIVER_X_M, -820), (RIVER_X_M, 1120)]), RoadClass.LOCAL)
 
 
@@ -236,7 +249,7 @@ def _expressways(ring: LineString, boundary: Polygon) -> Iterator[Road]:
 
     yield Road("ring", ring, RoadClass.EXPRESSWAY, elevated=True)
     links = {
-        "airport expressway": smooth(from_ring(6600, 4200), (7700, 4100), AIRPORT_GATE),
+        "airport expressway": smooth(from_ring(6600, 4200), (7600, 4000), AIRPORT_GATE),
         "west expressway": smooth(from_ring(-7700, 900), (-9500, 1000), (-14000, -400)),
         "south expressway": smooth(from_ring(1400, -7150), (1500, -9000), (2300, -14000)),
         "north expressway": smooth(from_ring(1300, 7150), (1000, 9500), (-600, 14000)),

@@ -127,7 +127,7 @@ def small_streets(found: list[Quarter], plan: Plan, seed: int) -> tuple[list[Roa
     for number, quarter in enumerate(found):
         rng = stream(seed, f"quarter {number}")
         drawn: list[Drawn] = list(fill(quarter.shape, quarter.face, quarter.pattern, rng))
-        if quarter.pattern is not RURAL and quarter.pattern is not TOWN and quarter.shape.area > 60_000:
+        if quarter.pattern is not RURAL and quarter.shape.area > 60_000:
             edge = quarter.shape.exterior.difference(main)
             drawn += [
                 (line.simplify(4), RoadClass.LOCAL)
@@ -140,7 +140,7 @@ def small_streets(found: list[Quarter], plan: Plan, seed: int) -> tuple[list[Roa
             named = quarter.pattern is not RURAL and (line.length > 300 or road_class == RoadClass.COLLECTOR)
             key = f"block {number}/{index}" if road_class == RoadClass.LOCAL else f"through {number}/{index}"
             roads.append(Road(key if named else "", line, road_class, way))
-            thin.append(quarter.pattern.thin * (1 if road_class == RoadClass.LOCAL else 0.25))
+            thin.append(quarter.pattern.thin if road_class == RoadClass.LOCAL else 0.0)
     return roads, thin
 
 
@@ -164,7 +164,7 @@ def _streets(graph: Graph, roads: list[Road], warp: Warp, seed: int) -> Streets:
     lines = np.array([LineString(graph.xy[chain[1:]]) for chain in strung], object)
     lines = shapely.transform(shapely.segmentize(lines, BEND_STEP_M), warp)
     lines = shapely.simplify(lines, SHAPE_TOLERANCE_M)
-    names = Names(seed)
+    names = Names(seed, "roads")
     label = [names.road(roads[i].key, roads[i].road_class) for i in graph.road[edge].tolist()]
     return Streets(
         epsg=EPSG,
