@@ -134,8 +134,8 @@ def draw_incidents(
 
 def _arrivals(demand: Demand, start: datetime, horizon_s: float, rng: np.random.Generator) -> Floats:
     """Times of a Poisson process of piecewise constant rate, by inverting its cumulated rate."""
-    hour = np.array(demand.hour_weight) / np.sum(demand.hour_weight)
-    week = (np.array(demand.weekday_weight)[:, None] * hour * demand.incidents_per_day).reshape(-1)
+    day = np.array(demand.hour_weight) / np.sum(demand.hour_weight)
+    week = (np.array(demand.weekday_weight)[:, None] * day * demand.incidents_per_day).reshape(-1)
     into_hour_s = start.minute * 60 + start.second + start.microsecond / 1e6
     edges_s = np.arange(int(np.ceil((horizon_s + into_hour_s) / HOUR_S)) + 1) * HOUR_S - into_hour_s
     first = start.weekday() * 24 + start.hour
@@ -143,8 +143,9 @@ def _arrivals(demand: Demand, start: datetime, horizon_s: float, rng: np.random.
     edges_s = np.clip(edges_s, 0, horizon_s)
     expected = np.r_[0, np.cumsum(rate * np.diff(edges_s))]
     n = rng.poisson(expected[-1])
-    rises = np.r_[True, np.diff(expected) > 0]
-    times_s: Floats = np.interp(np.sort(rng.random(n)) * expected[-1], expected[rises], edges_s[rises])
+    at = np.sort(rng.random(n)) * expected[-1]
+    hour = np.searchsorted(expected, at, side="right") - 1
+    times_s: Floats = edges_s[hour] + (at - expected[hour]) / rate[hour]
     return times_s
 
 

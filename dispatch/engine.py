@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 import simpy
 
-from dispatch.fleet import IDLE, ON_SCENE, RETURNING, TRAVELLING, TURN_OUT, Fleet
+from dispatch.fleet import Fleet
 from dispatch.incidents import IncidentType
 from dispatch.log import RunLog
 from dispatch.policies.dispatching import Order, Situation
 from dispatch.problem import Problem
 from dispatch.units import DAY_S, UnitState
 from geodata.grid import Level
+from geodata.network import Floats
 from geodata.positions import Position
 from geodata.sites import PlaceClass
 from geodata.speeds import HOUR_S
@@ -31,9 +32,11 @@ from geodata.speeds import HOUR_S
 FOLLOW_UP_S = 4 * HOUR_S
 """How long after the horizon incidents are still followed. Assumed."""
 
-# an assignment's values, one after the other in one flat array
-WIDTH = 8
-INCIDENT, UNIT, ORDERED, ROLLING, ARRIVED, CLEARED, TRAVEL, CANCELLED = range(WIDTH)
+# the values of an assignment, and of a span in which a unit was free, one after the other in flat arrays
+ASSIGNMENT = 8
+INCIDENT, UNIT, ORDERED, ROLLING, ARRIVED, CLEARED, TRAVEL, CANCELLED = range(ASSIGNMENT)
+FREE = 4
+FREE_UNIT, SINCE, BACK, UNTIL = range(FREE)
 
 Steps = Generator[simpy.Event, Any, None]
 Progress = Callable[[float], None]
@@ -84,7 +87,7 @@ class _Run:
         """Incidents not yet cleared."""
 
         self.assignments = array("d")
-        self.states = array("d")
+        self.free = array("d")
 
         self.env.process(self.desk())
         self.env.process(self.horizon())
@@ -117,7 +120,7 @@ class _Run:
         """Bring a unit on duty and take it off, shift after shift."""
         env, fleet = self.env, self.fleet
         for begin, end in spans:
-            yield env.timeout(begin - env.now)
+            yield env.timeout(max(begin - env.now, 0.0))
             if not fleet.engaged[unit]:
                 # a crew that is late home from its last shift starts the next when it is back
                 yield env.timeout(max(fleet.back_s[unit] - env.now, 0.0))
@@ -129,38 +132,34 @@ class _Run:
             fleet.on_duty[unit] = False
             if fleet.available[unit]:
                 fleet.available[unit] = False
-                self.settle(unit, max(env.now, fleet.back_s[unit]))
+                self.note_free(unit, max(env.now, fleet.back_s[unit]))
 
     def respond(self, order: Order, incident: int, origin: Position) -> Steps:
         """Carry a unit from its order to clearing, or to the moment when it is called off."""
         env, fleet, (unit, drive) = self.env, self.fleet, order
-        slowness, hour = float(fleet.slowness[unit]), self.hour_of_week(env.now)
-        row = len(self.assignments)
-        self.assignments.extend((incident, unit, env.now, nan, nan, nan, drive.length_m, nan))
-        where = origin
-        rolling_s = nan
+        ordered_s, slowness, row = env.now, float(fleet.slowness[unit]), len(self.assignments)
+        self.assignments.extend((incident, unit, ordered_s, nan, nan, nan, drive.length_m, nan))
+        where, rolling_s = origin, nan
         try:
             yield env.timeout(float(fleet.turn_out_s[unit]))
             self.assignments[row + ROLLING] = rolling_s = env.now
-            self.enter(unit, TRAVELLING, incident)
             yield env.timeout(drive.time_s * slowness)
         except simpy.Interrupt:
             self.assignments[row + CANCELLED] = self.assignments[row + CLEARED] = env.now
             if not isnan(rolling_s):
+                hour = self.hour_of_week(ordered_s)
                 route = self.travel.route(origin, self.target[incident], hour)
-                time_s = self.travel.period(hour).time_s
-                where = fleet.along(route, slowness, time_s, env.now - rolling_s)
+                where = fleet.along(route, slowness, self.travel.period(hour).time_s, env.now - rolling_s)
         else:
             where = self.target[incident]
-            self.assignments[row + ARRIVED] = env.now
-            self.enter(unit, ON_SCENE, incident)
+            self.assignments[row + ARRIVED] = arrived_s = env.now
             del self.en_route[incident][unit]
             first = self.first_unit[incident] < 0
             if first:
                 self.first_unit[incident] = unit
-                self.rolling_s[incident], self.arrived_s[incident] = rolling_s, env.now
+                self.rolling_s[incident], self.arrived_s[incident] = rolling_s, arrived_s
             clear_at_s = self.arrived_s[incident] + self.on_scene_s[incident]
-            yield env.timeout(max(clear_at_s - env.now, 0.0))
+            yield env.timeout(max(clear_at_s - arrived_s, 0.0))
             self.assignments[row + CLEARED] = env.now
             if first:
                 self.clear(incident)
@@ -200,12 +199,12 @@ class _Run:
                 heappop(self.waiting)
 
     def send(self, order: Order, incident: int) -> None:
-        fleet, unit = self.fleet, order.unit
-        self.enter(unit, TURN_OUT, incident)
+        fleet, unit, now_s = self.fleet, order.unit, self.env.now
+        self.note_free(unit, now_s)
         fleet.available[unit] = False
         fleet.engaged[unit] = True
         if isnan(self.ordered_s[incident]):
-            self.ordered_s[incident] = self.env.now
+            self.ordered_s[incident] = now_s
         process = self.env.process(self.respond(order, incident, fleet.positions[unit]))
         self.en_route.setdefault(incident, {})[unit] = process
 
@@ -227,8 +226,7 @@ class _Run:
     def release(self, unit: int, where: Position) -> None:
         """A unit is free: on to what waits, or back to its post."""
         fleet, now_s = self.fleet, self.env.now
-        self.enter(unit, IDLE)
-        fleet.stop(unit, where)
+        fleet.stop(unit, where, now_s)
         if fleet.on_duty[unit]:
             fleet.available[unit] = True
             self.serve()
@@ -237,36 +235,20 @@ class _Run:
         hour = self.hour_of_week(now_s)
         route = self.travel.route_home(where, self.problem.units[unit].post, hour)
         fleet.send_back(unit, route, self.travel.period(hour).time_s, now_s)
-        self.enter(unit, RETURNING)
         if not fleet.on_duty[unit]:
-            self.settle(unit, fleet.back_s[unit])
+            self.note_free(unit, fleet.back_s[unit])
 
-    def enter(self, unit: int, state: int, incident: int = -1) -> None:
-        self.settle(unit, self.env.now)
-        self.fleet.state[unit], self.fleet.incident[unit] = state, incident
-
-    def settle(self, unit: int, until_s: float) -> None:
-        """Write down what a unit has done since its last entry, as far as it lies within the horizon."""
-        fleet = self.fleet
-        state, since_s, until_s = fleet.state[unit], fleet.since_s[unit], min(until_s, self.problem.horizon_s)
-        if state == RETURNING:
-            back_s = min(fleet.back_s[unit], until_s)
-            if back_s > since_s:
-                self.states.extend((unit, RETURNING, since_s, back_s, -1))
-                since_s = back_s
-            state = IDLE
-        if until_s > since_s:
-            self.states.extend((unit, state, since_s, until_s, fleet.incident[unit]))
-        fleet.since_s[unit] = max(until_s, since_s)
+    def note_free(self, unit: int, until_s: float) -> None:
+        """Write down the span in which a unit was free: on its way back, then idle at its post."""
+        self.free.extend((unit, self.fleet.since_s[unit], self.fleet.back_s[unit], until_s))
 
     # what is left of it
 
     def log(self) -> RunLog:
         """The tables, when the run is over."""
-        fleet = self.fleet
-        for unit in range(len(fleet.state)):
-            if fleet.on_duty[unit] or fleet.engaged[unit]:
-                self.settle(unit, self.problem.horizon_s)
+        for unit, on_duty in enumerate(self.fleet.on_duty):
+            if on_duty and not self.fleet.engaged[unit]:
+                self.note_free(unit, self.problem.horizon_s)
         unit_ids = np.array([unit.id for unit in self.problem.units], object)
         return RunLog(self._incidents(unit_ids), self._assignments(unit_ids), self._unit_states(unit_ids))
 
@@ -299,7 +281,7 @@ class _Run:
         return pd.DataFrame(columns).astype(dict.fromkeys(texts, "str"))
 
     def _assignments(self, unit_ids: Any) -> pd.DataFrame:
-        rows = np.frombuffer(self.assignments).reshape(-1, WIDTH)
+        rows = np.frombuffer(self.assignments).reshape(-1, ASSIGNMENT)
         return pd.DataFrame(
             {
                 "incident_id": rows[:, INCIDENT].astype(np.int64),
@@ -314,7 +296,30 @@ class _Run:
         ).astype({"unit_id": "str"})
 
     def _unit_states(self, unit_ids: Any) -> pd.DataFrame:
-        rows = np.frombuffer(self.states).reshape(-1, 5)
+        sent = np.frombuffer(self.assignments).reshape(-1, ASSIGNMENT).T
+        free = np.frombuffer(self.free).reshape(-1, FREE).T
+        end_s = self.problem.horizon_s
+
+        def spans(unit: Floats, state: UnitState, start_s: Floats, stop_s: Floats, incident: Any = -1.0) -> Floats:
+            columns = (unit, float(state), start_s, np.fmin(stop_s, end_s), incident)
+            return np.stack(np.broadcast_arrays(*columns), 1)
+
+        # a step that did not come ends where the unit was called off, or goes on to the end
+        called_off = sent[CANCELLED]
+        rows = np.concatenate(
+            [
+                spans(free[FREE_UNIT], UnitState.RETURNING, free[SINCE], np.minimum(free[BACK], free[UNTIL])),
+                spans(free[FREE_UNIT], UnitState.IDLE, np.maximum(free[BACK], free[SINCE]), free[UNTIL]),
+                spans(
+                    sent[UNIT], UnitState.TURN_OUT, sent[ORDERED], np.fmin(sent[ROLLING], called_off), sent[INCIDENT]
+                ),
+                spans(
+                    sent[UNIT], UnitState.TRAVELLING, sent[ROLLING], np.fmin(sent[ARRIVED], called_off), sent[INCIDENT]
+                ),
+                spans(sent[UNIT], UnitState.ON_SCENE, sent[ARRIVED], sent[CLEARED], sent[INCIDENT]),
+            ]
+        )
+        rows = rows[rows[:, 3] > rows[:, 2]]
         rows = rows[np.lexsort((rows[:, 2], rows[:, 0]))]
         incident = pd.array(rows[:, 4].astype(np.int64), dtype="Int64")
         incident[rows[:, 4] < 0] = pd.NA

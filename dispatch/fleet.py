@@ -3,18 +3,16 @@ times, and its position is worked out when somebody asks."""
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
 
-from dispatch.units import UnitSpec, UnitState
+from dispatch.units import UnitSpec
 from geodata.network import Floats
 from geodata.positions import Position, Positions
 from geodata.routing import Route, Rows
 from geodata.search import compiled
-
-# plain numbers: the engine compares states several times an incident, and an enum's members are slow to look up
-IDLE, TURN_OUT, TRAVELLING, ON_SCENE, RETURNING = (int(state) for state in UnitState)
 
 
 class Fleet:
@@ -28,13 +26,10 @@ class Fleet:
         self._home_turn_out_s = np.array([unit.turn_out_post_s for unit in units])
         self._mobile_turn_out_s = [unit.turn_out_mobile_s for unit in units]
 
-        self.state = [IDLE] * n
-        """A number of `UnitState`; one that is back at its post may still read RETURNING: see `back_s`."""
         self.since_s = [0.0] * n
-        """Up to when its states are written down."""
+        """When a unit that is free became so."""
         self.back_s = [0.0] * n
         """When it reached or will reach its post after its last incident."""
-        self.incident = [-1] * n
         self.on_duty = [False] * n
         self.engaged = [False] * n
         """With an incident, from the order to clearing."""
@@ -59,14 +54,15 @@ class Fleet:
         self.positions.edge[unit] = self._home_at.edge[unit]
         self.positions.offset_m[unit] = self._home_at.offset_m[unit]
         self.post[unit] = self._home[unit]
-        self.state[unit], self.since_s[unit] = IDLE, now_s
+        self.since_s[unit] = self.back_s[unit] = now_s
         self.turn_out_s[unit] = self._home_turn_out_s[unit]
 
-    def stop(self, unit: int, where: Position) -> None:
+    def stop(self, unit: int, where: Position, now_s: float) -> None:
         """A unit is free where it is, away from its post."""
         self.positions.edge[unit], self.positions.offset_m[unit] = where
         self.post[unit] = -1
         self.engaged[unit] = False
+        self.since_s[unit], self.back_s[unit] = now_s, inf
         self._last[unit] = -1
         self.turn_out_s[unit] = self._mobile_turn_out_s[unit]
 

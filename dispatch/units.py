@@ -45,7 +45,8 @@ class Shift:
         found: list[tuple[float, float]] = []
         while (begin := day * DAY_S + self.start_s - start_of_day_s) < horizon_s:
             end = min(begin + self.length_s, horizon_s)
-            if found and found[-1][1] == begin:
+            # next to each other but for rounding
+            if found and begin - found[-1][1] < 1e-6:
                 found[-1] = (found[-1][0], end)
             elif end > 0:
                 found.append((max(begin, 0.0), end))

@@ -152,4 +152,5 @@ def _after_others(line: Ints, low: Floats, high: Floats) -> Floats:
     for before, now in pairwise(order.tolist()):
         if line[before] == line[now]:
             taken[now] = max(taken[before], high[before])
-    return np.maximum(low, np.minimum(taken, high))
+    begin: Floats = np.maximum(low, np.minimum(taken, high))
+    return begin

@@ -200,7 +200,7 @@ def build_network(streets: Streets) -> tuple[RoadNetwork, list[Dropped]]:
     follow. The same streets give the same network, byte for byte.
 
     Raises:
-        ValueError: no street of positive length.
+        ValueError: no street of positive length, or none that can be driven there and back.
     """
     line_m = _shape_lengths(streets.shape_first, streets.shape_xy_m)
     length_m = line_m if streets.length_m is None else streets.length_m
@@ -229,9 +229,11 @@ def build_network(streets: Streets) -> tuple[RoadNetwork, list[Dropped]]:
         shape=(len(junctions),) * 2,
     )
     _, component = connected_components(links, directed=True, connection="strong")
-    size_m = np.bincount(component[start], weights=length_m[kept])
-    main = int(np.argmax(size_m))
-    inside = (component[start] == main) & (component[end] == main)
+    own = component[start] == component[end]
+    if not own.any():
+        raise ValueError("no two junctions of the network can be reached from each other")
+    main = np.argmax(np.bincount(component[start][own], length_m[kept][own]))
+    inside = own & (component[start] == main)
     kept = keep(inside, "not strongly connected with the main network (islands, one-way traps)", kept)
     start, end, one_way = start[inside], end[inside], one_way[inside]
 

@@ -7,6 +7,7 @@ node are the edges that enter it.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numba
@@ -145,7 +146,7 @@ def _ahead_s(xy_m: Any, fastest_s_per_m: float, goals: Any, n_goals: int, node: 
         north = xy_m[goals[i], 1] - xy_m[node, 1]
         least = min(least, east * east + north * north)
     # a hair less, so that rounding never makes it too high
-    return np.sqrt(least) * fastest_s_per_m * (1.0 - 1e-9)
+    return math.sqrt(least) * fastest_s_per_m * (1.0 - 1e-9)
 
 
 @compiled

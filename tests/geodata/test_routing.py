@@ -27,7 +27,10 @@ def random_network(rng: np.random.Generator, n: int) -> RoadNetwork:
             epsg=4547,
             start=ends[:, 0],
             end=ends[:, 1],
-            one_way=rng.choice([OneWay.NO, OneWay.FORWARD, OneWay.BACKWARD], len(ends)).astype(np.int8),
+            one_way=np.r_[
+                rng.choice([OneWay.NO, OneWay.FORWARD], n),
+                rng.choice([OneWay.NO, OneWay.FORWARD, OneWay.BACKWARD], len(chords)),
+            ].astype(np.int8),
             road_class=rng.integers(0, 4, len(ends)).astype(np.uint8),
             speed_kmh=np.where(rng.random(len(ends)) < 0.3, 40.0, np.nan),
             name=[""] * len(ends),
