@@ -134,18 +134,19 @@ class _Run:
                 fleet.available[unit] = False
                 self.note_free(unit, max(env.now, fleet.back_s[unit]))
 
-    def respond(self, order: Order, incident: int, origin: Position) -> Steps:
+    def respond(self, order: Order, incident: int) -> Steps:
         """Carry a unit from its order to clearing, or to the moment when it is called off."""
         env, fleet, (unit, drive) = self.env, self.fleet, order
         ordered_s, slowness, row = env.now, float(fleet.slowness[unit]), len(self.assignments)
         self.assignments.extend((incident, unit, ordered_s, nan, nan, nan, drive.length_m, nan))
-        where, rolling_s = origin, nan
+        rolling_s = nan
         try:
             yield env.timeout(float(fleet.turn_out_s[unit]))
             self.assignments[row + ROLLING] = rolling_s = env.now
             yield env.timeout(drive.time_s * slowness)
         except simpy.Interrupt:
             self.assignments[row + CANCELLED] = self.assignments[row + CLEARED] = env.now
+            where = origin = fleet.positions[unit]
             if not isnan(rolling_s):
                 hour = self.hour_of_week(ordered_s)
                 route = self.travel.route(origin, self.target[incident], hour)
@@ -205,7 +206,7 @@ class _Run:
         fleet.engaged[unit] = True
         if isnan(self.ordered_s[incident]):
             self.ordered_s[incident] = now_s
-        process = self.env.process(self.respond(order, incident, fleet.positions[unit]))
+        process = self.env.process(self.respond(order, incident))
         self.en_route.setdefault(incident, {})[unit] = process
 
     def clear(self, incident: int) -> None:
@@ -229,7 +230,8 @@ class _Run:
         fleet.stop(unit, where, now_s)
         if fleet.on_duty[unit]:
             fleet.available[unit] = True
-            self.serve()
+            if self.waiting:
+                self.serve()
             if not fleet.available[unit]:
                 return
         hour = self.hour_of_week(now_s)

@@ -14,57 +14,60 @@ from geodata.positions import Position, Positions
 from geodata.routing import Route, Rows
 from geodata.search import compiled
 
+# What is looked at for all units at once stands in the rows of two arrays: a compiled function is called the faster the
+# fewer arrays it takes. Of the way back these hold the number of the edge that a unit is on and of the last, when it
+# began, the share of the first edge where it begins and of the last where it ends.
+EDGE, POST, HOME, HOME_EDGE, AT, LAST = range(6)
+OFFSET_M, TURN_OUT_S, HOME_OFFSET_M, HOME_TURN_OUT_S, BEGAN_S, BEGIN_SHARE, END_SHARE = range(7)
+
 
 class Fleet:
     """One entry a unit, in roster order. Lists where single units are asked after, arrays where all are looked at."""
 
     def __init__(self, units: tuple[UnitSpec, ...], posts: Positions, length_m: Floats) -> None:
         n = len(units)
+        home = np.array([unit.post for unit in units], np.int32)
+        at_home = posts.take(home)
+        at_post_s = np.array([unit.turn_out_post_s for unit in units])
+        none = np.zeros(n)
         self._length_m = length_m
-        self._home = np.array([unit.post for unit in units], np.int32)
-        self._home_at = posts.take(self._home)
-        self._home_turn_out_s = np.array([unit.turn_out_post_s for unit in units])
+        self._numbers = np.stack([at_home.edge, home, home, at_home.edge, none, none - 1]).astype(np.int32)
+        self._values = np.stack([at_home.offset_m, at_post_s, at_home.offset_m, at_post_s, none, none, none])
+        # the edges of the way back, and when each ends
+        self._edges, self._end_s = np.zeros((n, 64), np.int32), np.zeros((n, 64))
         self._mobile_turn_out_s = [unit.turn_out_mobile_s for unit in units]
 
+        self.positions = Positions(self._numbers[EDGE], self._values[OFFSET_M])
+        self.post = self._numbers[POST]
+        """The post at which it stands, -1 when it is away from it."""
+        self.turn_out_s = self._values[TURN_OUT_S]
+        """Expected if it is ordered now."""
+        self.slowness = np.array([1 / unit.speed_factor for unit in units])
+        """Seconds for a second at the roads' speed, with siren."""
+        self.available = np.zeros(n, np.bool_)
+        """On duty and not engaged."""
+        self.on_duty = [False] * n
+        self.engaged = [False] * n
+        """With an incident, from the order to clearing."""
         self.since_s = [0.0] * n
         """When a unit that is free became so."""
         self.back_s = [0.0] * n
         """When it reached or will reach its post after its last incident."""
-        self.on_duty = [False] * n
-        self.engaged = [False] * n
-        """With an incident, from the order to clearing."""
-        self.available = np.zeros(n, np.bool_)
-        """On duty and not engaged."""
-        self.post = self._home.copy()
-        """The post at which it stands, -1 when it is away from it."""
-        self.positions = Positions(self._home_at.edge.copy(), self._home_at.offset_m.copy())
-        self.turn_out_s = self._home_turn_out_s.copy()
-        """Expected if it is ordered now."""
-        self.slowness = np.array([1 / unit.speed_factor for unit in units])
-        """Seconds for a second at the roads' speed, with siren."""
-
-        # the way back: its edges and when each ends, the one that it is on, the last; when it began, the share of the
-        # first edge where it begins and of the last where it ends
-        self._edges, self._end_s = np.zeros((n, 64), np.int32), np.zeros((n, 64))
-        self._at, self._last = np.zeros(n, np.int32), np.full(n, -1, np.int32)
-        self._span = np.zeros((n, 3))
 
     def start(self, unit: int, now_s: float) -> None:
         """A unit comes on duty at its post."""
-        self.positions.edge[unit] = self._home_at.edge[unit]
-        self.positions.offset_m[unit] = self._home_at.offset_m[unit]
-        self.post[unit] = self._home[unit]
+        numbers, values = self._numbers, self._values
+        numbers[EDGE, unit], numbers[POST, unit] = numbers[HOME_EDGE, unit], numbers[HOME, unit]
+        values[OFFSET_M, unit], values[TURN_OUT_S, unit] = values[HOME_OFFSET_M, unit], values[HOME_TURN_OUT_S, unit]
         self.since_s[unit] = self.back_s[unit] = now_s
-        self.turn_out_s[unit] = self._home_turn_out_s[unit]
 
     def stop(self, unit: int, where: Position, now_s: float) -> None:
         """A unit is free where it is, away from its post."""
         self.positions.edge[unit], self.positions.offset_m[unit] = where
-        self.post[unit] = -1
+        self.post[unit] = self._numbers[LAST, unit] = -1
+        self.turn_out_s[unit] = self._mobile_turn_out_s[unit]
         self.engaged[unit] = False
         self.since_s[unit], self.back_s[unit] = now_s, inf
-        self._last[unit] = -1
-        self.turn_out_s[unit] = self._mobile_turn_out_s[unit]
 
     def send_back(self, unit: int, route: Route, time_s: Floats, now_s: float) -> None:
         """Let a unit drive to its post along a route, at the roads' speed (seconds by edge)."""
@@ -79,34 +82,17 @@ class Fleet:
             route.end_share,
             time_s,
             now_s,
+            self._numbers,
+            self._values,
             self._edges,
             self._end_s,
-            self._at,
-            self._last,
-            self._span,
         )
 
     def look(self, now_s: float) -> Rows:
         """Bring the positions of all units on their way back up to now; rows of the units that may be sent."""
         rows = np.empty(len(self.available), np.int64)
         count = _look(
-            now_s,
-            self.available,
-            self._edges,
-            self._end_s,
-            self._at,
-            self._last,
-            self._span,
-            self._length_m,
-            self.positions.edge,
-            self.positions.offset_m,
-            self._home,
-            self._home_at.edge,
-            self._home_at.offset_m,
-            self.post,
-            self.turn_out_s,
-            self._home_turn_out_s,
-            rows,
+            now_s, self.available, self._numbers, self._values, self._edges, self._end_s, self._length_m, rows
         )
         return rows[:count]
 
@@ -130,11 +116,10 @@ def _lay_back(
     end_share: float,
     time_s: Any,
     now_s: float,
+    numbers: Any,
+    values: Any,
     edges: Any,
     end_s: Any,
-    at: Any,
-    last: Any,
-    span: Any,
 ) -> float:
     """Write down a unit's way back; when it ends."""
     reached_s = now_s
@@ -148,33 +133,17 @@ def _lay_back(
         reached_s += share * time_s[route[i]]
         edges[unit, i] = route[i]
         end_s[unit, i] = reached_s
-    at[unit] = 0
-    last[unit] = final
-    span[unit, 0] = now_s
-    span[unit, 1] = begin_share
-    span[unit, 2] = end_share
+    numbers[AT, unit] = 0
+    numbers[LAST, unit] = final
+    values[BEGAN_S, unit] = now_s
+    values[BEGIN_SHARE, unit] = begin_share
+    values[END_SHARE, unit] = end_share
     return reached_s
 
 
 @compiled
 def _look(
-    now_s: float,
-    available: Any,
-    edges: Any,
-    end_s: Any,
-    at: Any,
-    last: Any,
-    span: Any,
-    length_m: Any,
-    edge: Any,
-    offset_m: Any,
-    home: Any,
-    home_edge: Any,
-    home_offset_m: Any,
-    post: Any,
-    turn_out_s: Any,
-    home_turn_out_s: Any,
-    rows: Any,
+    now_s: float, available: Any, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any, rows: Any
 ) -> int:
     count = 0
     for unit in range(len(available)):
@@ -182,25 +151,25 @@ def _look(
             continue
         rows[count] = unit
         count += 1
-        final = last[unit]
-        if post[unit] >= 0 or final < 0:
+        final = numbers[LAST, unit]
+        if numbers[POST, unit] >= 0 or final < 0:
             # at its post, or free where it stands
             continue
-        i = at[unit]
+        i = numbers[AT, unit]
         while i <= final and end_s[unit, i] <= now_s:
             i += 1
         if i > final:
-            edge[unit] = home_edge[unit]
-            offset_m[unit] = home_offset_m[unit]
-            post[unit] = home[unit]
-            turn_out_s[unit] = home_turn_out_s[unit]
+            numbers[EDGE, unit] = numbers[HOME_EDGE, unit]
+            numbers[POST, unit] = numbers[HOME, unit]
+            values[OFFSET_M, unit] = values[HOME_OFFSET_M, unit]
+            values[TURN_OUT_S, unit] = values[HOME_TURN_OUT_S, unit]
             continue
-        at[unit] = i
-        since_s = span[unit, 0] if i == 0 else end_s[unit, i - 1]
-        begin = span[unit, 1] if i == 0 else 0.0
-        end = span[unit, 2] if i == final else 1.0
+        numbers[AT, unit] = i
+        since_s = values[BEGAN_S, unit] if i == 0 else end_s[unit, i - 1]
+        begin = values[BEGIN_SHARE, unit] if i == 0 else 0.0
+        end = values[END_SHARE, unit] if i == final else 1.0
         gone = (now_s - since_s) / (end_s[unit, i] - since_s)
         e = edges[unit, i]
-        edge[unit] = e
-        offset_m[unit] = (begin + gone * (end - begin)) * length_m[e]
+        numbers[EDGE, unit] = e
+        values[OFFSET_M, unit] = (begin + gone * (end - begin)) * length_m[e]
     return count

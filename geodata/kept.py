@@ -159,13 +159,13 @@ def nearest_kept(
     limit: float,
     in_edge: Any,
     path: Any,
-    road_s: Any,
-    metres: Any,
+    drive: Any,
 ) -> int:
     """As `geodata.search.nearest`, for candidates of which some stand at an anchor (`anchor` by row; -1: on the move).
 
     `kept_anchor` and `kept_s` are the nearest anchors from which each node is reached, `home_anchor` and `home_s` those
-    that are reached from it. Fills road_s and metres too, the drives of the best. `fastest_s_per_m` is the least
+    that are reached from it. Fills drive too: seconds and metres on the
+    road, a row for each of the best. `fastest_s_per_m` is the least
     time in which any road covers a metre.
     """
     n = len(rows)
@@ -261,15 +261,15 @@ def nearest_kept(
         )  # fmt: skip
     for i in range(n_best):
         row = best[i]
-        road_s[i] = np.inf
+        drive[i, 0] = np.inf
         if anchor[row] >= 0:
-            road_s[i], metres[i] = _measure(
+            drive[i, 0], drive[i, 1] = _measure(
                 kept_anchor, kept_s, kept_m, ends, time_s, length_m,
                 anchor[row], edge[row], offset_m[row] / length_m[edge[row]], target_edge, target_share,
             )  # fmt: skip
-        if road_s[i] == np.inf:
+        if drive[i, 0] == np.inf:
             # whoever the kept times did not find was found by the search, which still holds the way
-            _, _, _, metres[i], road_s[i] = trace(
+            _, _, _, drive[i, 1], drive[i, 0] = trace(
                 in_edge, ends, time_s, length_m, stamp, mark, dist_s, path, target_edge, target_m, edge[row],
                 offset_m[row],
             )  # fmt: skip
@@ -319,6 +319,7 @@ def _measure(
 def trace_home(
     home_anchor: Any,
     home_s: Any,
+    home_m: Any,
     home_link: Any,
     ends: Any,
     time_s: Any,
@@ -337,6 +338,7 @@ def trace_home(
     share = offset_m / length_m[edge]
     anchor_share = anchor_m / length_m[anchor_edge]
     road = direct_s(ends, time_s, edge, share, anchor_edge, anchor_share)
+    metres = 0.0
     start = -1
     # where the anchor is not among those kept, it is no nearer than the last of them
     beyond = np.inf
@@ -354,6 +356,7 @@ def trace_home(
             beyond = min(beyond, home_s[node, last] + rest_s)
         elif home_s[node, j] + rest_s < road:
             road = home_s[node, j] + rest_s
+            metres = home_m[node, j] + (1.0 - share if side == 0 else share) * length_m[out]
             start = out
     if road > beyond or road == np.inf:
         return 0, 0.0, 0.0, 0.0, np.inf
@@ -362,7 +365,6 @@ def trace_home(
         return count, begin, end, metres, road
 
     begin = share if start == edge else 1.0 - share
-    metres = (1.0 - begin) * length_m[start]
     path[0] = start
     count = 1
     node = ends[start, HEAD]
@@ -375,11 +377,10 @@ def trace_home(
             break
         path[count] = e
         count += 1
-        metres += length_m[e]
         node = ends[e, HEAD]
     end = anchor_share
     path[count] = anchor_edge
     if e == BY_TAIL:
         end = 1.0 - anchor_share
         path[count] = ends[anchor_edge, TWIN]
-    return count + 1, begin, end, metres + end * length_m[anchor_edge], road
+    return count + 1, begin, end, metres, road

@@ -51,8 +51,9 @@ class Period:
         """(m,) by edge."""
         self.graph = graph
         """The first arguments of the searches."""
-        self.kept: dict[bool, Kept] = {}
-        """The anchors nearest to every node: True: outward from them, False: homeward to them."""
+        self.near: tuple[Any, ...] = ()
+        """The first arguments of `nearest_kept`, and of `trace_home`: empty without anchors."""
+        self.home: tuple[Any, ...] = ()
 
 
 class RoadTravel:
@@ -73,6 +74,7 @@ class RoadTravel:
         self.network = network
         self.speeds = speeds or SpeedProfile()
         self.anchors = anchors
+        self._anchor_at = [] if anchors is None else list(anchors)
         period_of_hour, self._hour_of_period = self.speeds.period_of_hour()
         self._period_of_hour = period_of_hour.tolist()
         self._periods: dict[int, Period] = {}
@@ -101,8 +103,9 @@ class RoadTravel:
         scratch = s.stamp, s.mark, s.dist_s, s.heap_s, s.heap_node
         period = Period(time_s, (self._xy_m, fastest_s_per_m, *links, self._ends, time_s, self._length_m, *scratch))
         if self.anchors is not None:
-            for outward in (True, False):
-                period.kept[outward] = self._keep(time_s, self.anchors, outward)
+            out, home = (self._keep(time_s, self.anchors, outward) for outward in (True, False))
+            period.near = out.anchor, out.time_s, out.length_m, home.anchor, home.time_s, len(self.anchors)
+            period.home = *home, self._ends, time_s, self._length_m, s.path
         return period
 
     def _keep(self, time_s: Floats, anchors: Positions, outward: bool) -> Kept:
@@ -194,16 +197,10 @@ class RoadTravel:
             found, _ = self.nearest(target, rows, positions, delay_s, slowness, hour, k)
             routes = [self._trace(positions[row], target, hour) for row in found]
             return [(int(row), Drive(r.time_s, r.length_m)) for row, r in zip(found, routes, strict=True)]
-        best, values = np.empty(k, np.int64), np.empty((3, k))
+        best, cost, drive = np.empty(k, np.int64), np.empty(k), np.empty((k, 2))
         period = self.period(hour)
-        out, home = period.kept[True], period.kept[False]
         n_found = nearest_kept(
-            out.anchor,
-            out.time_s,
-            out.length_m,
-            home.anchor,
-            home.time_s,
-            len(self.anchors),
+            *period.near,
             anchor,
             *period.graph,
             target.edge,
@@ -214,15 +211,14 @@ class RoadTravel:
             delay_s,
             slowness,
             best,
-            values[0],
+            cost,
             np.inf,
             self._in_edge,
             self._scratch.path,
-            values[1],
-            values[2],
+            drive,
         )
-        drives = zip(best[:n_found].tolist(), values[1].tolist(), values[2].tolist(), strict=False)
-        return [(row, Drive(time_s, length_m)) for row, time_s, length_m in drives]
+        drives = zip(best[:n_found].tolist(), drive[:n_found].tolist(), strict=True)
+        return [(row, Drive(time_s, length_m)) for row, (time_s, length_m) in drives]
 
     def _trace(self, origin: Position, target: Position, hour: int) -> Route:
         """The route of a candidate that the last search found, for the same target and hour."""
@@ -253,16 +249,9 @@ class RoadTravel:
         """The fastest route from a position to an anchor."""
         if self.anchors is None:
             raise ValueError("no anchors were given to drive home to")
-        period, path, post = self.period(hour), self._scratch.path, self.anchors[anchor]
-        home = period.kept[False]
+        post = self._anchor_at[anchor]
         count, begin, end, metres, road_s = trace_home(
-            home.anchor,
-            home.time_s,
-            home.link,
-            self._ends,
-            period.time_s,
-            self._length_m,
-            path,
+            *self.period(hour).home,
             anchor,
             post.edge,
             post.offset_m,
@@ -271,7 +260,7 @@ class RoadTravel:
         )
         if not count:
             return self.route(origin, post, hour)
-        return Route(path[:count].copy(), begin, end, road_s, metres)
+        return Route(self._scratch.path[:count].copy(), begin, end, road_s, metres)
 
     def times(self, origins: Positions, target: Position, hour: int) -> Floats:
         """(n,) seconds at the roads' speed from each of n origins to one position."""
