@@ -51,12 +51,9 @@ RURAL = Pattern("country", (620, 800), 0.28, 16, 0.12, 260, False, 0.0)
 def fill(region: Polygon, face: Polygon, pattern: Pattern, rng: np.random.Generator) -> Iterator[Drawn]:
     """Small streets within `region`; `face` is the whole block between main roads, whose middle lines are through
     roads that the next block goes on with."""
-    region = shapely.make_valid(region)
     size = min(pattern.spacing_m) ** 2
-    for part in getattr(region, "geoms", [region]):
-        if isinstance(part, Polygon) and part.area > 1.5 * size:
-            drawn = _lattice(part, face, pattern, rng) if pattern.lattice else _divided(part, face, pattern, rng)
-            yield from drawn
+    if region.area > 1.5 * size:
+        yield from (_lattice if pattern.lattice else _divided)(region, face, pattern, rng)
 
 
 def _middles(face: Polygon, pattern: Pattern) -> Iterator[tuple[int, float]]:

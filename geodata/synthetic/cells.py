@@ -11,6 +11,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry import LineString
+from shapely.geometry.base import BaseGeometry
 
 from geodata.grid import Grid, Level
 from geodata.network import Floats, RoadClass, RoadNetwork
@@ -67,21 +68,23 @@ def make_grid(plan: Plan, warp: Warp, network: RoadNetwork, quarters: list[Quart
     return _table(faces, cell, seed)
 
 
-def bend(shape: shapely.Geometry, warp: Callable[[Floats], Floats]) -> shapely.Geometry:
+def bend(shape: BaseGeometry, warp: Callable[[Floats], Floats]) -> BaseGeometry:
     """A shape from the drawing board on the map."""
-    return shapely.transform(shapely.segmentize(shape, 45.0), warp)
+    bent: BaseGeometry = shapely.transform(shapely.segmentize(shape, 45.0), warp)
+    return bent
 
 
 def _faces(plan: Plan, warp: Warp, network: RoadNetwork, quarters: list[Quarter], seed: int) -> Faces:
     river, boundary = bend(plan.river, warp), bend(plan.boundary, warp)
-    rims = [boundary.exterior, *shapely.get_rings(river).tolist()]
+    rims = [boundary.boundary, *shapely.get_rings(river).tolist()]
     rows = np.arange(-12000.0, 12000.0, STRIP_CUT_M)
-    cuts = [LineString([(board.EAST_BANK_M, y), (board.WEST_BANK_M, y)]) for y in rows]
-    cuts += [
+    across = [LineString([(board.EAST_BANK_M, y), (board.WEST_BANK_M, y)]) for y in rows]
+    across += [
         LineString([(x, board.BROOK_Y_M - 480), (x, board.BROOK_Y_M + 480)])
         for x in np.arange(-900.0, 12500, STRIP_CUT_M)
     ]
-    cuts = [line.intersection(plan.river.buffer(170)) for line in cuts]
+    banks = plan.river.buffer(170)
+    cuts = [line.intersection(banks) for line in across]
     lines = shapely.union_all([*network.lines, *rims, *(bend(cut, warp) for cut in cuts)])
     shape = shapely.get_parts(shapely.polygonize(shapely.get_parts(lines)))
     inner = shapely.point_on_surface(shape)
@@ -140,7 +143,7 @@ def _borders(shape: NDArray[np.object_]) -> dict[tuple[int, int], float]:
     a, b, face = xy[:-1][same], xy[1:][same], of[ring[:-1][same]]
     turned = (a[:, 0] > b[:, 0]) | ((a[:, 0] == b[:, 0]) & (a[:, 1] > b[:, 1]))
     key = np.where(turned[:, None], np.c_[b, a], np.c_[a, b])
-    order = np.lexsort(key.T[::-1])
+    order = np.lexsort(np.transpose(key)[::-1])
     twin = (key[order][1:] == key[order][:-1]).all(axis=1)
     first, second = face[order][:-1][twin], face[order][1:][twin]
     length = np.hypot(*(b - a)[order][:-1][twin].T)

@@ -36,8 +36,11 @@ class Lines:
     """(n,) the road that each is part of."""
     road_class: NDArray[np.uint8]
     one_way: NDArray[np.int8]
-    deck: NDArray[np.int8]
-    """0 on the ground, 1 elevated; of a ramp: 2 the piece that begins above, 3 the one that ends above, 4 between."""
+    begin_above: Bools
+    """(n,) whether it begins on an elevated road; with `end_above` it is one, without it a ramp."""
+    end_above: Bools
+    raised: Bools
+    """Elevated roads and all of a ramp: no neighbour of the blocks below them."""
     thin: Floats
     """(n,) the share of its junction-to-junction streets that may be taken away at random."""
 
@@ -48,13 +51,14 @@ class Graph:
 
     xy: Floats
     """(k, 2)"""
+    above: Bools
+    """(k,) on an elevated road."""
     start: Longs
     end: Longs
     road: Longs
     road_class: NDArray[np.uint8]
     one_way: NDArray[np.int8]
     raised: Bools
-    """Elevated roads and ramps: no neighbour of the blocks below them."""
     thin: Floats
 
     def __len__(self) -> int:
@@ -77,8 +81,23 @@ class Graph:
 def meet(lines: Lines) -> Graph:
     """Cut the pieces where they cross and make one junction of each place where they meet.
 
-    An elevated road and one on the ground cross without a junction.
+    An elevated road and one on the ground cross without a junction. What moves to its junction may cross a road
+    that it did not reach before, so all is cut twice.
     """
+    graph = _meet_once(lines)
+    names = ("road", "road_class", "one_way", "raised", "thin")
+    return _meet_once(
+        Lines(
+            begin=graph.xy[graph.start],
+            end=graph.xy[graph.end],
+            begin_above=graph.above[graph.start],
+            end_above=graph.above[graph.end],
+            **{name: getattr(graph, name) for name in names},
+        )
+    )
+
+
+def _meet_once(lines: Lines) -> Graph:
     first, second, at_first, at_second = _crossings(lines)
     n = len(lines.road)
     piece = np.r_[np.arange(n), np.arange(n), first, second]
@@ -86,32 +105,33 @@ def meet(lines: Lines) -> Graph:
     order = np.lexsort((share, piece))
     piece, share = piece[order], share[order]
     xy = lines.begin[piece] + share[:, None] * (lines.end - lines.begin)[piece]
-    deck = lines.deck[piece]
-    # a ramp's one end is above, its other end and all between on the ground
-    above = (deck == 1) | ((deck == 2) & (share < 0.05)) | ((deck == 3) & (share > 0.95))
-    node, node_xy = _merge(xy, above, lines.road_class[piece], lines.deck[piece])
+    begins, ends = lines.begin_above[piece], lines.end_above[piece]
+    # a ramp is on the elevated road at its very end alone
+    above = (begins & ends) | (begins & (share < 0.05)) | (ends & (share > 0.95))
+    node, node_xy, node_above = _merge(xy, above, lines.road_class[piece] + 0.5 * lines.raised[piece])
     inner = piece[1:] == piece[:-1]
-    start, end, of = node[:-1][inner], node[1:][inner], piece[:-1][inner]
-    graph = Graph(
-        xy=node_xy,
-        start=start,
-        end=end,
-        road=lines.road[of],
-        road_class=lines.road_class[of],
-        one_way=lines.one_way[of],
-        raised=lines.deck[of] > 0,
-        thin=lines.thin[of],
+    of = piece[:-1][inner]
+    return _once(
+        Graph(
+            xy=node_xy,
+            above=node_above,
+            start=node[:-1][inner],
+            end=node[1:][inner],
+            road=lines.road[of],
+            road_class=lines.road_class[of],
+            one_way=lines.one_way[of],
+            raised=lines.raised[of],
+            thin=lines.thin[of],
+        )
     )
-    return _once(graph)
 
 
 def _crossings(lines: Lines) -> tuple[Longs, Longs, Floats, Floats]:
     """Pairs of pieces that cross or touch, and where along each, as shares."""
-    shape = shapely.linestrings(np.stack([lines.begin, lines.end], axis=1))
+    shape = np.asarray(shapely.linestrings(np.stack([lines.begin, lines.end], axis=1)), object)
     first, second = shapely.STRtree(shape).query(shape, predicate="dwithin", distance=0.5)
-    up_first, up_second = lines.deck[first] == 1, lines.deck[second] == 1
-    ramp = (lines.deck[first] > 1) | (lines.deck[second] > 1)
-    wanted = (first < second) & ((up_first == up_second) | ramp)
+    up, ramp = lines.begin_above & lines.end_above, lines.begin_above ^ lines.end_above
+    wanted = (first < second) & ((up[first] == up[second]) | ramp[first] | ramp[second])
     first, second = first[wanted], second[wanted]
     a, b = lines.begin[first], lines.begin[second]
     u, v = lines.end[first] - a, lines.end[second] - b
@@ -124,20 +144,19 @@ def _crossings(lines: Lines) -> tuple[Longs, Longs, Floats, Floats]:
     return first, second, np.clip(at_first, 0, 1), np.clip(at_second, 0, 1)
 
 
-def _merge(xy: Floats, above: Bools, road_class: NDArray[np.uint8], deck: NDArray[np.int8]) -> tuple[Longs, Floats]:
-    """Points closer than `MERGE_M` on one level become one node, which lies where the largest road has it."""
+def _merge(xy: Floats, above: Bools, rank: Floats) -> tuple[Longs, Floats, Bools]:
+    """Points closer than `MERGE_M` on one level become one node, which lies where the one of least rank has it."""
     placed = np.column_stack([np.round(xy, 2), above * DECK_M])
     point, index = np.unique(placed, axis=0, return_inverse=True)
     index = index.reshape(-1)
-    rank = np.full(len(point), 9.0)
-    # ramps yield to the roads that they join
-    np.minimum.at(rank, index, road_class + 0.5 * (deck > 1))
+    least = np.full(len(point), np.inf)
+    np.minimum.at(least, index, rank)
     pairs = KDTree(point).query_pairs(MERGE_M, output_type="ndarray")
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(point),) * 2)
     n, group = connected_components(links, directed=False)
-    best = np.lexsort((point[:, 1], point[:, 0], rank, group))
-    where = point[best[np.searchsorted(group[best], np.arange(n))], :2]
-    return group[index].astype(np.int64), where
+    best = np.lexsort((point[:, 1], point[:, 0], least, group))
+    chosen = point[best[np.searchsorted(group[best], np.arange(n))]]
+    return group[index].astype(np.int64), chosen[:, :2], chosen[:, 2] > 0
 
 
 def _once(graph: Graph) -> Graph:
@@ -208,8 +227,9 @@ def faces(graph: Graph) -> tuple[Longs, Floats, Floats]:
     turns = coo_array((np.ones(2 * m), (np.arange(2 * m), after)), shape=(2 * m,) * 2)
     n, face = connected_components(turns, directed=False)
     a, b = graph.xy[tail], graph.xy[head]
-    area = np.bincount(face, (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2, n)
-    return face.astype(np.int64), area, np.bincount(face, np.hypot(*step.T), n)
+    area: Floats = np.bincount(face, (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2, n).astype(float)
+    around: Floats = np.bincount(face, np.hypot(*step.T), n).astype(float)
+    return face.astype(np.int64), area, around
 
 
 def _thinned(graph: Graph, rng: np.random.Generator) -> Graph:

@@ -163,7 +163,8 @@ def _school_places(network: RoadNetwork, grid: Grid, seed: int) -> Floats:
             chosen.append(i)
         if len(chosen) == SCHOOLS:
             break
-    return middle[chosen]
+    places: Floats = middle[chosen]
+    return places
 
 
 def make_posts(warp: Warp, network: RoadNetwork, grid: Grid) -> Posts:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from shapely.geometry import LineString, MultiLineString, Point, Polygon, box
+from shapely.geometry import LineString, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from geodata.network import OneWay, RoadClass
@@ -22,6 +22,8 @@ BROOK_HALF_M = 48.0
 BROOK_Y_M = 2330.0
 EAST_BANK_M, WEST_BANK_M = -1120.0, -1880.0
 """The avenues along the river."""
+RIM_M = 45.0
+"""Between a park and the road around it."""
 OLD_TOWN = box(EAST_BANK_M, -1700, 2000, 1550)
 CENTRE = box(EAST_BANK_M, -4900, 4850, 4700)
 NEW_TOWN = box(-5800, 1700, WEST_BANK_M, 4900)
@@ -35,8 +37,15 @@ WEST_ROWS_Y_M = (-6300.0, -4800.0, -3350.0, 0.0, 1700.0, 3150.0, 4900.0, 6200.0)
 EAST_COLUMNS_X_M = (600.0, 2000.0, 3400.0, 4850.0, 6250.0)
 WEST_COLUMNS_X_M = (-3200.0, -4500.0, -5800.0)
 TO_THE_BOUNDARY = ("row -6300", "row 0", "row 3150", "row 6100", "column 600", "column -4500", "column 4850")
-TOWNS = ((-9900.0, -2400.0, 950.0), (9500.0, -1500.0, 950.0), (2300.0, 9500.0, 900.0), (-6900.0, 8200.0, 750.0))
-TOWNS += ((-2700.0, -9400.0, 1000.0), (8000.0, 3450.0, 620.0), (7400.0, -7600.0, 800.0))
+TOWNS = (
+    (-9900.0, -2400.0, 950.0),
+    (9500.0, -1500.0, 950.0),
+    (2300.0, 9500.0, 900.0),
+    (-6900.0, 8200.0, 750.0),
+    (-2700.0, -9400.0, 1000.0),
+    (8000.0, 3450.0, 620.0),
+    (7400.0, -7600.0, 800.0),
+)
 """Centre and radius of the small towns outside the ring."""
 AIRPORT = (9350.0, 5250.0)
 AIRPORT_HALF_M = (1200.0, 450.0)
@@ -67,11 +76,11 @@ class Road:
 @dataclass(frozen=True, eq=False)
 class Plan:
     boundary: Polygon
-    river: Polygon
+    river: BaseGeometry
     """With the brook that flows into it, without the island."""
     lake: Polygon
     island: Polygon
-    parks: dict[str, Polygon]
+    parks: dict[str, BaseGeometry]
     airport: Polygon
     """The room that it takes; the map shows it straight."""
     roads: tuple[Road, ...]
@@ -101,7 +110,7 @@ def draw_plan(seed: int) -> Plan:
 def airfield(centre: Sequence[float], west: float, south: float, east: float, north: float) -> Polygon:
     """A rectangle of the airport, by its distances from the centre before the airport was turned."""
     level = box(centre[0] + west, centre[1] + south, centre[0] + east, centre[1] + north)
-    return shapely.affinity.rotate(level, AIRPORT_TURN_DEG, origin=tuple(centre))
+    return shapely.affinity.rotate(level, AIRPORT_TURN_DEG, origin=(centre[0], centre[1]))
 
 
 def _round(
@@ -120,7 +129,7 @@ def _round(
     return Polygon(np.asarray(centre) + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
 
 
-def _waters(rng: np.random.Generator) -> tuple[Polygon, Polygon, tuple[LineString, ...]]:
+def _waters(rng: np.random.Generator) -> tuple[BaseGeometry, Polygon, tuple[LineString, ...]]:
     y = np.arange(-15000.0, 15001.0, 100.0)
     bulge = 75 * np.exp(-(((y - 150) / 1300) ** 2))
     sides = []
@@ -143,8 +152,8 @@ def _waters(rng: np.random.Generator) -> tuple[Polygon, Polygon, tuple[LineStrin
     return river, island, (LineString([(RIVER_X_M, -15000), (RIVER_X_M, 15000)]), brook)
 
 
-def _parks(rng: np.random.Generator, river: Polygon, lake: Polygon) -> dict[str, Polygon]:
-    parks = {
+def _parks(rng: np.random.Generator, river: BaseGeometry, lake: Polygon) -> dict[str, BaseGeometry]:
+    parks: dict[str, BaseGeometry] = {
         "hill": _round((-4500, -1640), (1050, 1330), rng, wobble=0.10),
         "lake": lake.buffer(170).simplify(10),
         "people": box(700, 260, 1240, 760),
@@ -173,21 +182,22 @@ def _roads(
     rng: np.random.Generator,
     ring: LineString,
     boundary: Polygon,
-    river: Polygon,
-    parks: list[Polygon],
+    river: BaseGeometry,
+    parks: list[BaseGeometry],
     airport: Polygon,
 ) -> tuple[tuple[Road, ...], tuple[Point, ...]]:
     loop = _round((0, 0), (9700, 9300), rng, wobble=0.03, power=2.5, points=240)
     surface = list(_main_roads(rng, ring, loop, boundary))
     kept: list[Road] = []
-    no_go = shapely.union_all([*(park.buffer(45) for park in parks), airport.buffer(160)])
+    # roads reach a little over a park's rim road, so that they surely meet it
+    no_go = shapely.union_all([*(park.buffer(RIM_M - 10) for park in parks), airport.buffer(240)])
     for road in surface:
         outside = road.line.intersection(boundary).difference(no_go)
         kept += [Road(road.key, part, road.road_class) for part in _lines(outside) if part.length > 250]
     kept += [
-        Road(f"around {i}", LineString(park.buffer(45).simplify(6).exterior.coords), RoadClass.COLLECTOR)
+        Road(f"around {i}", ring, RoadClass.COLLECTOR)
         for i, park in enumerate(parks)
-        if park.area < 9e6
+        for ring in _lines(park.buffer(RIM_M).simplify(6).boundary)
     ]
     express = list(_expressways(ring, boundary))
     ramps, interchanges = _interchanges(express, kept, river)
@@ -203,7 +213,7 @@ def _main_roads(rng: np.random.Generator, ring: LineString, loop: Polygon, bound
     def spread(key: str, line: LineString) -> Iterator[Road]:
         """An arterial within the ring, a country road from there to the outer loop, or a trunk to the boundary."""
         if key in TO_THE_BOUNDARY:
-            yield Road(key, line.intersection(boundary), RoadClass.ARTERIAL)
+            yield from (Road(key, part, RoadClass.ARTERIAL) for part in _lines(line.intersection(boundary)))
             return
         for part in _lines(line.intersection(inside)):
             yield Road(key, part, RoadClass.ARTERIAL)
@@ -256,10 +266,13 @@ def _expressways(ring: LineString, boundary: Polygon) -> Iterator[Road]:
         "east expressway": smooth(from_ring(7100, -900), (8600, -500), (14000, -3600)),
     }
     for key, line in links.items():
-        yield Road(key, line.intersection(boundary), RoadClass.EXPRESSWAY, elevated=True)
+        for part in _lines(line.intersection(boundary)):
+            yield Road(key, part, RoadClass.EXPRESSWAY, elevated=True)
 
 
-def _interchanges(express: list[Road], surface: list[Road], river: Polygon) -> tuple[list[Road], tuple[Point, ...]]:
+def _interchanges(
+    express: list[Road], surface: list[Road], river: BaseGeometry
+) -> tuple[list[Road], tuple[Point, ...]]:
     """Four one-way ramps wherever an arterial passes under an expressway, with room to the next such place."""
     joints = [Point(road.line.coords[0]) for road in express[1:]]
     built: list[Point] = []
@@ -269,7 +282,7 @@ def _interchanges(express: list[Road], surface: list[Road], river: Polygon) -> t
             if under.road_class != RoadClass.ARTERIAL:
                 continue
             for place in _points(over.line.intersection(under.line)):
-                near = [*built, *(joint for joint in joints)]
+                near = [*built, *joints]
                 if any(place.distance(other) < 650 for other in near) or place.distance(river) < 330:
                     continue
                 new = _ramps(over, under, place)
@@ -305,8 +318,7 @@ def _ramps(over: Road, under: Road, place: Point) -> list[Road]:
 
 
 def _lines(shape: BaseGeometry) -> list[LineString]:
-    parts = shape.geoms if isinstance(shape, MultiLineString) or shape.geom_type == "GeometryCollection" else [shape]
-    return [part for part in parts if isinstance(part, LineString) and not part.is_empty]
+    return [part for part in getattr(shape, "geoms", [shape]) if isinstance(part, LineString) and not part.is_empty]
 
 
 def _points(shape: BaseGeometry) -> list[Point]:

@@ -51,8 +51,8 @@ def quarters(plan: Plan, seed: int) -> list[Quarter]:
     lines += [plan.boundary.exterior, *plan.shores]
     blocks = shapely.get_parts(shapely.polygonize([shapely.union_all(lines, grid_size=0.01)]))
     room = shapely.union_all([road.line.buffer(58) for road in plan.roads if road.elevated])
-    closed = [park.buffer(30) for park in plan.parks.values()]
-    closed += [plan.water.buffer(36), plan.island.buffer(20), plan.airport.buffer(120), room]
+    closed: list[BaseGeometry] = [park.buffer(30) for park in plan.parks.values()]
+    closed += [plan.water.buffer(36), plan.island.buffer(20), plan.airport.buffer(260), room]
     closed += [place.buffer(285) for place in plan.interchanges]
     no_go = shapely.union_all(closed)
     shapely.prepare(no_go)
@@ -104,16 +104,17 @@ def _lines(roads: list[Road], thin: list[float]) -> Lines:
     of = of[:-1][inner]
     n = len(roads)
     new = np.r_[True, np.diff(of) != 0]
-    deck = np.array([4 if road.ramp else int(road.elevated) for road in roads], np.int8)[of]
-    deck[new & np.array([road.from_above for road in roads])[of]] = 2
-    deck[np.roll(new, -1) & np.array([road.to_above for road in roads])[of]] = 3
+    last = np.roll(new, -1)
+    elevated, ramp, down, up = np.array([(r.elevated, r.ramp, r.from_above, r.to_above) for r in roads]).T[:, of]
     return Lines(
         begin=xy[:-1][inner],
         end=xy[1:][inner],
         road=np.arange(n)[of],
         road_class=np.array([road.road_class for road in roads], np.uint8)[of],
         one_way=np.array([road.one_way for road in roads], np.int8)[of],
-        deck=deck,
+        begin_above=elevated | (down & new),
+        end_above=elevated | (up & last),
+        raised=elevated | ramp,
         thin=np.array(thin)[of],
     )
 

@@ -42,7 +42,7 @@ class Warp:
         rural = np.r_[np.zeros(len(NOISE_WAVES_M)), np.ones(len(RURAL_WAVES_M))]
         heading, turn = rng.uniform(0, 2 * np.pi, (2, len(length)))
         wave = 2 * np.pi / length
-        size = length * np.where(rural > 0, 0.034, 0.024)
+        size = length * np.where(rural > 0, 0.022, 0.021)
         noise = np.stack(
             [
                 wave * np.cos(heading),
@@ -62,15 +62,25 @@ class Warp:
             away = xy - (x, y)
             angle = np.radians(degrees) * np.exp(-(away**2).sum(axis=1) / (2 * reach_m**2))
             cos, sin = np.cos(angle), np.sin(angle)
-            xy = (x, y) + np.stack([cos * away[:, 0] - sin * away[:, 1], sin * away[:, 0] + cos * away[:, 1]], axis=1)
-        return ORIGIN_M + self._meander(xy) + self._wave(xy)
+            turned = np.stack([cos * away[:, 0] - sin * away[:, 1], sin * away[:, 0] + cos * away[:, 1]], axis=1)
+            xy = turned + np.array([x, y])
+        bent: Floats = ORIGIN_M + self._meander(xy) + self._wave(xy)
+        return bent
 
     def inverse(self, xy_m: Floats) -> Floats:
         """Drawing-board metres, within 1 m."""
         target = np.asarray(xy_m, float)
-        xy = target - ORIGIN_M
-        for _ in range(60):
-            xy = xy + 0.7 * (target - self(xy))
+        xy: Floats = target - ORIGIN_M
+        for _ in range(12):
+            here = self(xy)
+            by_x, by_y = self(xy + np.array([1.0, 0.0])) - here, self(xy + np.array([0.0, 1.0])) - here
+            off = target - here
+            area = by_x[:, 0] * by_y[:, 1] - by_x[:, 1] * by_y[:, 0]
+            step = np.stack(
+                [off[:, 0] * by_y[:, 1] - off[:, 1] * by_y[:, 0], off[:, 1] * by_x[:, 0] - off[:, 0] * by_x[:, 1]],
+                axis=1,
+            )
+            xy = xy + 0.8 * step / area[:, None]
         return xy
 
     def _meander(self, xy: Floats) -> Floats:
@@ -82,7 +92,8 @@ class Warp:
         # the cross streets turn with the river as well, so that crossings stay near to square
         east = shift * np.exp(-((x / 6500) ** 2))
         north = -0.75 * slope * x * np.exp(-((x / 2600) ** 2))
-        return xy + np.stack([east, north], axis=1)
+        moved: Floats = xy + np.stack([east, north], axis=1)
+        return moved
 
     def _wave(self, xy: Floats) -> Floats:
         outside = 1 / (1 + np.exp(-(np.hypot(*xy.T) - 8600) / 500))
