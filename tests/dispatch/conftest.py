@@ -36,12 +36,12 @@ class Call:
     units_needed: int = 1
 
 
-@dataclass(frozen=True, repr=False)
 class Poser:
     """Poses problems in one city; they share its travel times."""
 
-    city: City
-    travel: RoadTravel
+    # no dataclass: hypothesis would print the whole city with every example that fails
+    def __init__(self, city: City) -> None:
+        self.city, self.travel = city, RoadTravel(city.network, anchors=city.posts.positions)
 
     def __call__(
         self,
@@ -89,7 +89,7 @@ class Poser:
 
 @pytest.fixture(scope="session")
 def pose(small_city: City) -> Poser:
-    return Poser(small_city, RoadTravel(small_city.network, anchors=small_city.posts.positions))
+    return Poser(small_city)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@ home and every unit's day are worked out anew, and compared with what the log sa
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,9 +84,7 @@ class Roads:
         for street, road_class in enumerate(n.street_class):
             own = n.street_speed_kmh[street]
             of_class = kmh[road_class]
-            street_kmh[street] = (
-                of_class if math.isnan(own) else own * of_class / self.speeds.off_peak_kmh[road_class]
-            )
+            street_kmh[street] = of_class if math.isnan(own) else own * of_class / self.speeds.off_peak_kmh[road_class]
         return (3.6 * n.street_length_m / street_kmh)[n.street]
 
     def graph(self, hour: int) -> tuple[bytes, nx.DiGraph, np.ndarray]:
@@ -119,10 +118,14 @@ class Roads:
                 seconds = (1 - here.share) * time_s[here.edge] + seconds_to[end] + there.share * time_s[there.edge]
                 if seconds < best[0]:
                     nodes = nodes_to[end]
-                    between = [graph.edges[u, v]["edge"] for u, v in zip(nodes[:-1], nodes[1:], strict=True)]
+                    between = [graph.edges[u, v]["edge"] for u, v in itertools.pairwise(nodes)]
                     best = (
                         seconds,
-                        [(here.edge, here.share, 1.0), *((e, 0.0, 1.0) for e in between), (there.edge, 0.0, there.share)],
+                        [
+                            (here.edge, here.share, 1.0),
+                            *((e, 0.0, 1.0) for e in between),
+                            (there.edge, 0.0, there.share),
+                        ],
                     )
         seconds, stretches = best
         return Way(tuple(stretches), seconds, sum((b - a) * length_m[e] for e, a, b in stretches))
@@ -370,7 +373,7 @@ def check_states(unit: UnitSpec, rows: pd.DataFrame, expected: list[Span], horiz
         for r in rows.itertuples()
     ]
     assert all(s.start_s < s.end_s <= horizon_s and s.start_s >= 0 for s in logged)
-    assert all(a.end_s <= b.start_s for a, b in zip(logged[:-1], logged[1:], strict=True)), f"{unit.id}: overlap"
+    assert all(a.end_s <= b.start_s for a, b in itertools.pairwise(logged)), f"{unit.id}: overlap"
     mended = joined([s._replace(end_s=min(s.end_s, horizon_s)) for s in expected])
     told = joined(logged)
     assert len(told) == len(mended), f"{unit.id}: {told} instead of {mended}"
@@ -394,9 +397,7 @@ def joined(spans: list[Span]) -> list[Span]:
     return found
 
 
-def check_queue(
-    log: RunLog, problem: Problem, free: dict[str, list[tuple[float, float]]], end_s: float
-) -> None:
+def check_queue(log: RunLog, problem: Problem, free: dict[str, list[tuple[float, float]]], end_s: float) -> None:
     """Nobody waits while a unit could be sent, and whoever is served is the most urgent, then the oldest."""
     given = problem.incidents
     orders: dict[int, list[float]] = {i: [] for i in range(len(given))}

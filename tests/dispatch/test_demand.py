@@ -216,7 +216,7 @@ def test_a_change_in_one_purpose_changes_no_other(draw: Draw, changed: dict[str,
 
 def test_a_city_whose_cells_have_no_residents_is_refused_with_the_mend(draw: Draw, small_city: City) -> None:
     empty = with_residents(small_city, np.zeros(len(small_city.grid)))
-    with pytest.raises(InputError, match="demand.weight to road_length"):
+    with pytest.raises(InputError, match=r"demand\.weight to road_length"):
         draw(city=empty)
     assert len(draw(Demand(incidents_per_day=400, weight=CellWeight.ROAD_LENGTH), empty)) > 0
 

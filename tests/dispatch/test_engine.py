@@ -73,7 +73,11 @@ def problem_of(pose, call, calls, units, **rest):
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    calls_st, units_st, st.sampled_from([5_400.0, 7_200.0, DAY_S]), st.sampled_from(STARTS), st.sampled_from([*POLICIES])
+    calls_st,
+    units_st,
+    st.sampled_from([5_400.0, 7_200.0, DAY_S]),
+    st.sampled_from(STARTS),
+    st.sampled_from([*POLICIES]),
 )
 def test_every_log_is_a_lawful_record_of_its_problem(
     pose, call, check_log, calls, units, horizon_s, start, policy
@@ -217,10 +221,24 @@ def test_after_the_horizon_incidents_are_followed_for_four_hours(pose, call, che
     assert run(end_s + 5).incidents["ordered_s"].isna().tolist() == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("received_s", "on_scene_s"), [(4253.248317194175, 10471.939978137047), (3667.2812830887806, 9536.481483298656)]
+)
+def test_all_units_are_free_when_the_last_incident_is_cleared(pose, call, check_log, received_s, on_scene_s) -> None:
+    """Three units arrive one after the other; the sums of seconds by which they learn the end differ by rounding."""
+    one = call(received_s=received_s, at=pose.somewhere(640, 0.4), on_scene_s=on_scene_s, units_needed=3)
+    problem = pose([one], [UnitSpec(id=f"U{i}", post=i) for i in range(3)], horizon_s=5_400.0)
+    log = simulate(problem)
+    assert log.assignments["cleared_s"].notna().all()
+    check_log(log, problem)
+
+
 def test_the_more_urgent_is_served_first_and_of_equals_the_older(pose, call) -> None:
     at = pose.post(0)
     calls = [call(received_s=0, at=at, desk_s=0)]
-    calls += [call(received_s=s, at=at, priority=p, desk_s=d) for s, p, d in ((1, 3, 50), (2, 3, 0), (3, 1, 0), (4, 2, 0))]
+    calls += [
+        call(received_s=s, at=at, priority=p, desk_s=d) for s, p, d in ((1, 3, 50), (2, 3, 0), (3, 1, 0), (4, 2, 0))
+    ]
     log = simulate(pose(calls, [UnitSpec(id="A", post=0)]))
     assert log.assignments["incident_id"].tolist() == [0, 3, 4, 2, 1]
 
@@ -243,7 +261,10 @@ def test_a_run_may_start_at_a_fraction_of_a_second(pose, call, check_log, at: tu
 
 def test_the_share_that_is_done_rises_within_0_and_1(pose, call) -> None:
     told: list[float] = []
-    simulate(pose([call(received_s=s, at=pose.post(0)) for s in range(0, 3_000, 100)], [UnitSpec(id="A", post=0)]), told.append)
+    simulate(
+        pose([call(received_s=s, at=pose.post(0)) for s in range(0, 3_000, 100)], [UnitSpec(id="A", post=0)]),
+        told.append,
+    )
     assert told
     assert told == sorted(told)
     assert 0 <= told[0] <= told[-1] <= 1

@@ -1,5 +1,7 @@
 """Shifts become spans of duty; impossible shifts and units are refused."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,7 @@ def test_a_second_is_on_duty_where_the_clock_says_so(begin: int, end: int, start
     on_duty = begin <= clock < end if begin < end else clock >= begin or clock < end
     assert any(a <= at < b for a, b in spans) == (on_duty and at < horizon)
     assert all(0 <= a < b <= horizon for a, b in spans)
-    assert all(a[1] < b[0] for a, b in zip(spans[:-1], spans[1:], strict=True))
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(spans))
 
 
 @pytest.mark.parametrize(("start_s", "end_s"), [(-1.0, 8 * HOUR), (DAY_S, 8 * HOUR), (0.0, DAY_S + 1), (0.0, -1.0)])
