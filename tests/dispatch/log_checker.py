@@ -227,7 +227,9 @@ def check_incidents(log: RunLog, problem: Problem, end_s: float) -> None:
         first = mine[mine["unit_id"] == row.first_unit].iloc[0]
         assert first["arrived_s"] == row.arrived_s
         assert first["rolling_s"] == row.rolling_s
-        assert row.received_s <= row.ordered_s <= row.rolling_s <= row.arrived_s
+        # the engine's clock is set forward by differences: a call ordered at once may read a last digit earlier
+        assert row.received_s <= row.ordered_s + EPS
+        assert row.ordered_s <= row.rolling_s <= row.arrived_s
         due_s = row.arrived_s + given.on_scene_s[i]
         if math.isnan(row.cleared_s):
             assert due_s >= end_s - EPS
