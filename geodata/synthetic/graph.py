@@ -16,10 +16,16 @@ from geodata.network import Bools, Floats, OneWay, RoadClass
 Longs = NDArray[np.int64]
 DECK_M = 1e6
 """How far apart the two levels are held while junctions are matched: ground, and elevated roads with their ramps."""
+MEETINGS = 6
+"""At most so many times are roads cut again after their ends have moved."""
+JOIN_M = 6.0
+"""A road that ends so near to another one meets it."""
 MERGE_M = 24.0
 """Junctions closer than this become one."""
 STUB_M = 55.0
 """Shorter dead ends are taken away."""
+WEDGE_DEG = 13.0
+"""Streets do not leave a junction at a sharper angle to each other."""
 SLIVER_M2, SLIVER_WIDTH_M = 2600.0, 36.0
 """A block smaller, or twice its area by its circumference narrower, is thrown together with its neighbour."""
 
@@ -81,20 +87,29 @@ class Graph:
 def meet(lines: Lines) -> Graph:
     """Cut the pieces where they cross and make one junction of each place where they meet.
 
-    An elevated road and one on the ground cross without a junction. What moves to its junction may cross a road
-    that it did not reach before, so all is cut twice.
+    An elevated road and one on the ground cross without a junction.
     """
-    graph = _meet_once(lines)
+    return _tight(_meet_once(lines))
+
+
+def _tight(graph: Graph) -> Graph:
+    """What moved to its junction may cross a road that it did not reach before, and what lost the road that it
+    ended at may end beside another: all is cut again until nothing changes."""
     names = ("road", "road_class", "one_way", "raised", "thin")
-    return _meet_once(
-        Lines(
-            begin=graph.xy[graph.start],
-            end=graph.xy[graph.end],
-            begin_above=graph.above[graph.start],
-            end_above=graph.above[graph.end],
-            **{name: getattr(graph, name) for name in names},
+    for _ in range(MEETINGS):
+        before = len(graph)
+        graph = _meet_once(
+            Lines(
+                begin=graph.xy[graph.start],
+                end=graph.xy[graph.end],
+                begin_above=graph.above[graph.start],
+                end_above=graph.above[graph.end],
+                **{name: getattr(graph, name) for name in names},
+            )
         )
-    )
+        if len(graph) == before:
+            break
+    return graph
 
 
 def _meet_once(lines: Lines) -> Graph:
@@ -129,7 +144,7 @@ def _meet_once(lines: Lines) -> Graph:
 def _crossings(lines: Lines) -> tuple[Longs, Longs, Floats, Floats]:
     """Pairs of pieces that cross or touch, and where along each, as shares."""
     shape = np.asarray(shapely.linestrings(np.stack([lines.begin, lines.end], axis=1)), object)
-    first, second = shapely.STRtree(shape).query(shape, predicate="dwithin", distance=0.5)
+    first, second = shapely.STRtree(shape).query(shape, predicate="dwithin", distance=JOIN_M)
     up, ramp = lines.begin_above & lines.end_above, lines.begin_above ^ lines.end_above
     wanted = (first < second) & ((up[first] == up[second]) | ramp[first] | ramp[second])
     first, second = first[wanted], second[wanted]
@@ -141,7 +156,10 @@ def _crossings(lines: Lines) -> tuple[Longs, Longs, Floats, Floats]:
     w = b - a
     at_first = (w[:, 0] * v[:, 1] - w[:, 1] * v[:, 0]) / cross
     at_second = (w[:, 0] * u[:, 1] - w[:, 1] * u[:, 0]) / cross
-    return first, second, np.clip(at_first, 0, 1), np.clip(at_second, 0, 1)
+    at_first, at_second = np.clip(at_first, 0, 1), np.clip(at_second, 0, 1)
+    apart_m = np.hypot(*(a + at_first[:, None] * u - b - at_second[:, None] * v).T)
+    meet = apart_m < 2 * JOIN_M
+    return first[meet], second[meet], at_first[meet], at_second[meet]
 
 
 def _merge(xy: Floats, above: Bools, rank: Floats) -> tuple[Longs, Floats, Bools]:
@@ -171,8 +189,8 @@ def _once(graph: Graph) -> Graph:
 def clean(graph: Graph, rng: np.random.Generator) -> Graph:
     """Take away slivers, stubs and, at random, the share of small streets that each road allows."""
     for _ in range(4):
-        graph = _without_slivers(_without_stubs(graph))
-    graph = _thinned(graph, rng)
+        graph = _without_slivers(_without_wedges(_without_stubs(graph)))
+    graph = _thinned(_without_slivers(_tight(graph)), rng)
     for _ in range(3):
         graph = _without_stubs(graph)
     return graph
@@ -208,13 +226,40 @@ def _without_slivers(graph: Graph) -> Graph:
     return graph.take(kept)
 
 
+def _without_wedges(graph: Graph) -> Graph:
+    """Where two streets leave a junction at a very sharp angle, the smaller one goes."""
+    ground = np.flatnonzero(~graph.raised)
+    edge = np.r_[ground, ground]
+    tail, head = np.r_[graph.start[ground], graph.end[ground]], np.r_[graph.end[ground], graph.start[ground]]
+    angle = _heading(graph.xy[head] - graph.xy[tail])
+    order = np.lexsort((angle, tail))
+    last = np.r_[tail[order][1:] != tail[order][:-1], True]
+    first = np.flatnonzero(np.r_[True, last[:-1]])
+    onward = np.arange(1, len(order) + 1)
+    onward[last] = first
+    turn = np.mod(angle[order][onward] - angle[order], 2 * np.pi)
+    sharp = (turn < np.radians(WEDGE_DEG)) & (onward != np.arange(len(order)))
+    pair = np.stack([edge[order][sharp], edge[order][onward][sharp]])
+    # the larger class number is the smaller road; of two alike the longer one goes
+    rank = graph.road_class[pair] + graph.length_m[pair] / 1e5
+    lesser = np.where(rank[0] > rank[1], pair[0], pair[1])
+    kept = np.ones(len(graph), bool)
+    kept[lesser[_small(graph)[lesser]]] = False
+    return graph.take(kept)
+
+
+def _heading(step: Floats) -> Floats:
+    heading: Floats = np.arctan2(step[:, 1], step[:, 0])
+    return heading
+
+
 def faces(graph: Graph) -> tuple[Longs, Floats, Floats]:
     """The block on the left of each edge, forward ones first, then backward ones (2m,); each block's area, negative
     for the outside, and circumference."""
     m = len(graph)
     tail, head = np.r_[graph.start, graph.end], np.r_[graph.end, graph.start]
     step = graph.xy[head] - graph.xy[tail]
-    angle = np.arctan2(step[:, 1], step[:, 0])
+    angle = _heading(step)
     by_tail = np.lexsort((angle, tail))
     first = np.searchsorted(tail[by_tail], np.arange(len(graph.xy) + 1))
     place = np.empty(2 * m, np.int64)

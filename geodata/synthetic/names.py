@@ -43,6 +43,7 @@ MAIN = {
     "south-east avenue": ("工业大道", "Gongye Avenue"),
     "north-west avenue": ("科技大道", "Keji Avenue"),
     "outer loop": ("环乡公路", "Huanxiang Highway"),
+    "airport perimeter": ("空港环路", "Konggang Ring Road"),
     "airport link": ("空港路", "Konggang Road"),
     "island": ("洲心路", "Zhouxin Road"),
 }

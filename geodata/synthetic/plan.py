@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geodata.network import OneWay, RoadClass
 from geodata.synthetic.streams import stream
+from geodata.synthetic.warp import STILL
 
 RIVER_X_M = -1500.0
 RIVER_HALF_M = 260.0
@@ -22,8 +23,8 @@ BROOK_HALF_M = 48.0
 BROOK_Y_M = 2330.0
 EAST_BANK_M, WEST_BANK_M = -1120.0, -1880.0
 """The avenues along the river."""
-RIM_M = 45.0
-"""Between a park and the road around it."""
+RIM_M, AIRPORT_RIM_M = 45.0, 250.0
+"""Between a park, or the airport, and the road around it."""
 OLD_TOWN = box(EAST_BANK_M, -1700, 2000, 1550)
 CENTRE = box(EAST_BANK_M, -4900, 4850, 4700)
 NEW_TOWN = box(-5800, 1700, WEST_BANK_M, 4900)
@@ -47,7 +48,7 @@ TOWNS = (
     (7400.0, -7600.0, 800.0),
 )
 """Centre and radius of the small towns outside the ring."""
-AIRPORT = (9350.0, 5250.0)
+AIRPORT = STILL
 AIRPORT_HALF_M = (1200.0, 450.0)
 AIRPORT_TURN_DEG = 28.0
 AIRPORT_GATE = (8450.0, 4150.0)
@@ -155,8 +156,8 @@ def _waters(rng: np.random.Generator) -> tuple[BaseGeometry, Polygon, tuple[Line
 def _parks(rng: np.random.Generator, river: BaseGeometry, lake: Polygon) -> dict[str, BaseGeometry]:
     parks: dict[str, BaseGeometry] = {
         "hill": _round((-4500, -1640), (1050, 1330), rng, wobble=0.10),
-        "lake": lake.buffer(170).simplify(10),
-        "people": box(700, 260, 1240, 760),
+        "lake": lake.buffer(170).simplify(2),
+        "people": box(700, 260, 1180, 760),
         "martyrs": _round((2750, 880), (330, 400), rng, wobble=0.08, power=3),
         "south": _round((1270, -2560), (360, 300), rng, wobble=0.08, power=3),
         "north": _round((4080, 3900), (360, 300), rng, wobble=0.1, power=3),
@@ -189,16 +190,19 @@ def _roads(
     loop = _round((0, 0), (9700, 9300), rng, wobble=0.03, power=2.5, points=240)
     surface = list(_main_roads(rng, ring, loop, boundary))
     kept: list[Road] = []
-    # roads reach a little over a park's rim road, so that they surely meet it
-    no_go = shapely.union_all([*(park.buffer(RIM_M - 10) for park in parks), airport.buffer(240)])
+    # roads reach a little over a rim road, so that they surely meet it
+    fence = airport.buffer(AIRPORT_RIM_M - 10)
+    no_go = shapely.union_all([*(park.buffer(RIM_M - 10) for park in parks), fence])
     for road in surface:
         outside = road.line.intersection(boundary).difference(no_go)
         kept += [Road(road.key, part, road.road_class) for part in _lines(outside) if part.length > 250]
     kept += [
         Road(f"around {i}", ring, RoadClass.COLLECTOR)
         for i, park in enumerate(parks)
-        for ring in _lines(park.buffer(RIM_M).simplify(6).boundary)
+        for ring in _lines(park.buffer(RIM_M).simplify(2).boundary)
     ]
+    perimeter = airport.buffer(AIRPORT_RIM_M).simplify(6).boundary
+    kept += [Road("airport perimeter", line, RoadClass.COLLECTOR) for line in _lines(perimeter)]
     express = list(_expressways(ring, boundary))
     ramps, interchanges = _interchanges(express, kept, river)
     terminal = LineString([AIRPORT_GATE, (8800, 4330), (9150, 4520), (9080, 4665), (8720, 4480), AIRPORT_GATE])

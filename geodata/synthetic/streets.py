@@ -51,8 +51,8 @@ def quarters(plan: Plan, seed: int) -> list[Quarter]:
     lines += [plan.boundary.exterior, *plan.shores]
     blocks = shapely.get_parts(shapely.polygonize([shapely.union_all(lines, grid_size=0.01)]))
     room = shapely.union_all([road.line.buffer(58) for road in plan.roads if road.elevated])
-    closed: list[BaseGeometry] = [park.buffer(30) for park in plan.parks.values()]
-    closed += [plan.water.buffer(36), plan.island.buffer(20), plan.airport.buffer(260), room]
+    closed: list[BaseGeometry] = [park.buffer(board.RIM_M - 3) for park in plan.parks.values()]
+    closed += [plan.water.buffer(36), plan.island.buffer(20), plan.airport.buffer(board.AIRPORT_RIM_M - 15), room]
     closed += [place.buffer(285) for place in plan.interchanges]
     no_go = shapely.union_all(closed)
     shapely.prepare(no_go)
@@ -80,7 +80,9 @@ def _town(x: float, y: float, radius: float, rng: np.random.Generator) -> Polygo
 
 
 def _parts(shape: BaseGeometry) -> list[Polygon]:
-    return [part for part in getattr(shape, "geoms", [shape]) if isinstance(part, Polygon) and part.area > 15_000]
+    """What is large and wide enough to be built on."""
+    parts = [part for part in getattr(shape, "geoms", [shape]) if isinstance(part, Polygon)]
+    return [part for part in parts if part.area > 15_000 and 2 * part.area > 30 * part.length]
 
 
 def _pattern(place: Point, inside: bool) -> Pattern:
@@ -123,7 +125,7 @@ def small_streets(found: list[Quarter], plan: Plan, seed: int) -> tuple[list[Roa
     """The small streets of all quarters, and how many of each may be taken away."""
     roads: list[Road] = []
     thin: list[float] = []
-    main = shapely.union_all([road.line for road in plan.roads if not road.elevated and not road.ramp]).buffer(12)
+    main = shapely.union_all([road.line for road in plan.roads if not road.elevated and not road.ramp]).buffer(4)
     shapely.prepare(main)
     for number, quarter in enumerate(found):
         rng = stream(seed, f"quarter {number}")

@@ -21,6 +21,9 @@ TURNS = (
     (-4300.0, -5200.0, 1900.0, 17.0),
     (600.0, -200.0, 1700.0, 7.0),
 )
+STILL = (9350.0, 5250.0)
+STILL_REACH_M = 2300.0
+"""Around the airport the board is carried along whole: a runway is straight."""
 NOISE_WAVES_M = (9000.0, 7000.0, 5200.0, 4300.0, 3600.0)
 RURAL_WAVES_M = (1900.0, 1500.0, 1250.0)
 
@@ -64,7 +67,11 @@ class Warp:
             cos, sin = np.cos(angle), np.sin(angle)
             turned = np.stack([cos * away[:, 0] - sin * away[:, 1], sin * away[:, 0] + cos * away[:, 1]], axis=1)
             xy = turned + np.array([x, y])
-        bent: Floats = ORIGIN_M + self._meander(xy) + self._wave(xy)
+        moved = self._meander(xy) + self._wave(xy) - xy
+        still = np.array([STILL])
+        carried = self._meander(still) + self._wave(still) - still
+        calm = np.exp(-((np.hypot(*(xy - still).T) / STILL_REACH_M) ** 4))[:, None]
+        bent: Floats = ORIGIN_M + xy + (1 - calm) * moved + calm * carried
         return bent
 
     def inverse(self, xy_m: Floats) -> Floats:
