@@ -83,6 +83,8 @@ class _Run:
         """A heap of (priority, ready_s, incident)."""
         self.en_route: dict[int, dict[int, simpy.Process]] = {}
         """By incident and unit."""
+        self.clearing: dict[int, simpy.Event] = {}
+        """When an incident that units are at is dealt with: all of them are free at once."""
         self.open = n
         """Incidents not yet cleared."""
 
@@ -159,8 +161,8 @@ class _Run:
             if first:
                 self.first_unit[incident] = unit
                 self.rolling_s[incident], self.arrived_s[incident] = rolling_s, arrived_s
-            clear_at_s = self.arrived_s[incident] + self.on_scene_s[incident]
-            yield env.timeout(max(clear_at_s - arrived_s, 0.0))
+                self.clearing[incident] = env.timeout(self.on_scene_s[incident])
+            yield self.clearing[incident]
             self.assignments[row + CLEARED] = env.now
             if first:
                 self.clear(incident)
@@ -212,6 +214,7 @@ class _Run:
     def clear(self, incident: int) -> None:
         """The incident is dealt with; whoever is still on the way is called off."""
         self.cleared_s[incident] = self.env.now
+        del self.clearing[incident]
         for process in self.en_route.pop(incident).values():
             process.interrupt()
         self.open -= 1
