@@ -22,7 +22,7 @@ SCHOOLS = 44
 SCHOOL_GAP_M = 620.0
 SET_BACK_M = 35.0
 """How far a site stands from its road."""
-STATIONS = 8
+STATIONS = 11
 STATION_REACH_M = 1700.0
 """The residents within this distance count for a police station's place."""
 
@@ -41,7 +41,7 @@ VITAL: tuple[Row, ...] = (
     ("云江市公安指挥中心", "Yunjiang Police Command Centre", "police_headquarters", "vital", Point(2750, -60)),
 )
 KEY: tuple[Row, ...] = (
-    ("钟楼步行街", "Zhonglou Pedestrian Street", "shopping_street", "key", box(530, -1150, 670, -90)),
+    ("钟楼商业街", "Zhonglou Shopping Street", "shopping_street", "key", box(480, -1150, 720, -90)),
     ("五一广场", "Wuyi Plaza", "plaza", "key", box(420, -80, 780, 130)),
     ("滨江新天地", "Binjiang Xintiandi", "shopping_street", "key", box(-1080, -620, -880, 260)),
     ("云顶商城", "Yunding Mall", "shopping_mall", "key", Point(3330, -1620)),
