@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,18 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from hypothesis import settings
 
 from geodata.city import City
 from geodata.grid import Grid, Level, RoadPieces
 from geodata.network import OneWay, RoadClass, RoadNetwork, Streets, build_network
 from geodata.positions import snap
 from geodata.sites import Posts, Sites
-
-# where a change is judged, the same examples are tried each time; elsewhere new ones
-settings.register_profile("judged", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("judged")
 
 EPSG = 4547
 SIDE = 20
