@@ -111,7 +111,8 @@ def _divided(part: Polygon, face: Polygon, pattern: Pattern, rng: np.random.Gene
             continue
         line = _divider(piece, pattern, rng)
         halves = _halves(piece, line)
-        if len(halves) < 2 or min(half.area for half in halves) < 0.3 * target:
+        # a small remnant ends the dividing of a small block; a large one, bent about its middle, goes on
+        if len(halves) < 2 or (min(half.area for half in halves) < 0.3 * target and piece.area < 4 * target):
             continue
         yield from _clipped(line, piece, RoadClass.LOCAL)
         pieces += halves

@@ -97,15 +97,22 @@ class Plan:
 def draw_plan(seed: int) -> Plan:
     """The plan of the made city for a seed."""
     rng = stream(seed, "plan")
-    boundary = _round((0, 0), (12200, 11700), rng, wobble=0.05, power=2.3)
+    outline = _round((0, 0), (12200, 11700), rng, wobble=0.05, power=2.3)
     river, island, shores = _waters(rng)
     lake = _round((5600, -2520), (430, 560), rng, wobble=0.16)
     parks = _parks(rng, river.union(island), lake)
     airport = airfield(AIRPORT, -AIRPORT_HALF_M[0], -AIRPORT_HALF_M[1], *AIRPORT_HALF_M)
+    boundary = _with_room(outline, airport)
     ring = _ring(rng)
     inland = [park for name, park in parks.items() if not name.startswith("bank")]
     roads, interchanges = _roads(rng, ring, boundary, river, inland, airport)
     return Plan(boundary, river, lake, island, parks, airport, roads, interchanges, shores)
+
+
+def _with_room(outline: Polygon, airport: Polygon) -> Polygon:
+    """The boundary, bulging smoothly around the airport where it would cut into it."""
+    wide = outline.union(airport.buffer(2 * AIRPORT_RIM_M)).buffer(900).buffer(-900)
+    return Polygon(shapely.get_coordinates(shapely.get_exterior_ring(wide)))
 
 
 def airfield(centre: Sequence[float], west: float, south: float, east: float, north: float) -> Polygon:
