@@ -141,7 +141,7 @@ def test_the_example_policy_works(small_city: City, monkeypatch: pytest.MonkeyPa
         {
             "name": "own",
             "city": {"synthetic_seed": 1},
-            "run": {"days": 1},
+            "run": {"days": 7},
             "demand": {"incidents_per_day": 150},
             "units": {"count": 6},
             "dispatch": {"policy": name},
