@@ -164,9 +164,8 @@ def nearest_kept(
     """As `geodata.search.nearest`, for candidates of which some stand at an anchor (`anchor` by row; -1: on the move).
 
     `kept_anchor` and `kept_s` are the nearest anchors from which each node is reached, `home_anchor` and `home_s` those
-    that are reached from it. Fills drive too: seconds and metres on the
-    road, a row for each of the best. `fastest_s_per_m` is the least
-    time in which any road covers a metre.
+    that are reached from it; `fastest_s_per_m` is the least time in which any road covers a metre. Fills drive too:
+    seconds and metres on the road, a row for each of the best.
     """
     n = len(rows)
     k = min(len(best), n)
@@ -317,10 +316,9 @@ def _measure(
 
 @compiled
 def trace_home(
-    home_anchor: Any,
+    home_step: Any,
     home_s: Any,
     home_m: Any,
-    home_link: Any,
     ends: Any,
     time_s: Any,
     length_m: Any,
@@ -333,7 +331,8 @@ def trace_home(
 ) -> tuple[int, float, float, float, float]:
     """The fastest route from a position to an anchor by the kept times: fills `path` with its edges.
 
-    Returns as `geodata.search.trace`; no edges where the kept times do not tell.
+    `home_step` (n, k, 2) holds the kept anchors and links side by side, as both are read at each step. Returns as
+    `geodata.search.trace`; no edges where the kept times do not tell.
     """
     share = offset_m / length_m[edge]
     anchor_share = anchor_m / length_m[anchor_edge]
@@ -350,9 +349,9 @@ def trace_home(
         rest_s = (1.0 - share if side == 0 else share) * time_s[out]
         node = ends[out, HEAD]
         j = 0
-        while j < last and home_anchor[node, j] != anchor:
+        while j < last and home_step[node, j, 0] != anchor:
             j += 1
-        if home_anchor[node, j] != anchor:
+        if home_step[node, j, 0] != anchor:
             beyond = min(beyond, home_s[node, last] + rest_s)
         elif home_s[node, j] + rest_s < road:
             road = home_s[node, j] + rest_s
@@ -370,9 +369,9 @@ def trace_home(
     node = ends[start, HEAD]
     while True:
         j = 0
-        while home_anchor[node, j] != anchor:
+        while home_step[node, j, 0] != anchor:
             j += 1
-        e = home_link[node, j]
+        e = home_step[node, j, 1]
         if e < 0:
             break
         path[count] = e

@@ -105,7 +105,8 @@ class RoadTravel:
         if self.anchors is not None:
             out, home = (self._keep(time_s, self.anchors, outward) for outward in (True, False))
             period.near = out.anchor, out.time_s, out.length_m, home.anchor, home.time_s, len(self.anchors)
-            period.home = *home, self._ends, time_s, self._length_m, s.path
+            steps = np.stack([home.anchor, home.link], axis=2)
+            period.home = steps, home.time_s, home.length_m, self._ends, time_s, self._length_m, s.path
         return period
 
     def _keep(self, time_s: Floats, anchors: Positions, outward: bool) -> Kept:
