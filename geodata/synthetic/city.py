@@ -37,48 +37,37 @@ def demo_city(seed: int = 135) -> City:
     It has 8,000 to 12,000 nodes, five districts and over 400 cells. The same seed gives the same city.
     """
     plan, warp = draw_plan(seed), Warp.draw(seed, RIVER_X_M)
-    network, quarters = make_network(plan, warp, seed)
-    grid = make_grid(plan, warp, network, quarters, seed)
-    drawn = City(
+    drawn, quarters = make_network(plan, warp, seed)
+    cells = make_grid(plan, warp, drawn, quarters, seed)
+    sites, posts = make_sites(warp, drawn, cells, seed), make_posts(warp, drawn, cells)
+
+    network = replace(
+        drawn,
+        node_xy_m=_at_scale(drawn.node_xy_m),
+        shape_xy_m=_at_scale(drawn.shape_xy_m),
+        street_length_m=SCALE * drawn.street_length_m,
+    )
+    grid = Grid(_table_at_scale(cells.cells), cells.areas)
+    at = posts.positions
+    return City(
         name="云江市",
         name_en="Yunjiang (demo)",
         network=network,
         grid=grid,
         pieces=cut_streets(network, grid),
-        sites=make_sites(warp, network, grid, seed),
-        posts=make_posts(warp, network, grid),
-        areas=_backdrop(plan, warp),
+        sites=Sites(_table_at_scale(sites.table)),
+        posts=Posts(_table_at_scale(posts.table), Positions(at.edge, SCALE * at.offset_m)),
+        areas=_table_at_scale(_backdrop(plan, warp)),
         sources=(f"Yunjiang is an invented city, made by geodata.synthetic from seed {seed}; no real data are in it.",),
     )
-    return _at_scale(drawn, SCALE)
 
 
-def _at_scale(city: City, scale: float) -> City:
-    """The same city, all its lengths multiplied about the board's origin."""
+def _at_scale(xy_m: Floats) -> Floats:
+    return np.asarray(ORIGIN_M + SCALE * (xy_m - ORIGIN_M))
 
-    def points(xy_m: Floats) -> Floats:
-        return np.asarray(ORIGIN_M + scale * (xy_m - ORIGIN_M))
 
-    def table(rows: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-        return rows.set_geometry(rows.geometry.scale(scale, scale, origin=tuple(ORIGIN_M)))
-
-    network = replace(
-        city.network,
-        node_xy_m=points(city.network.node_xy_m),
-        shape_xy_m=points(city.network.shape_xy_m),
-        street_length_m=scale * city.network.street_length_m,
-    )
-    grid = Grid(table(city.grid.cells), city.grid.areas)
-    at = city.posts.positions
-    return replace(
-        city,
-        network=network,
-        grid=grid,
-        pieces=cut_streets(network, grid),
-        sites=Sites(table(city.sites.table)),
-        posts=Posts(table(city.posts.table), Positions(at.edge, scale * at.offset_m)),
-        areas=table(city.areas),
-    )
+def _table_at_scale(drawn: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    return drawn.set_geometry(drawn.geometry.scale(SCALE, SCALE, origin=tuple(ORIGIN_M)))
 
 
 def _backdrop(plan: Plan, warp: Warp) -> gpd.GeoDataFrame:

@@ -40,8 +40,8 @@ def test_the_city_has_the_size_that_it_promises(any_city: City) -> None:
     assert level["district"] < level["subdistrict"] < level["community"] < len(any_city.grid)
     assert any_city.grid.cells["residents"].sum() == pytest.approx(1_150_000, abs=500)
     west, south, east, north = any_city.grid.cells.total_bounds
-    assert 12_000 < east - west < 27_000
-    assert 12_000 < north - south < 27_000
+    assert 12_000 < east - west < 15_000
+    assert 12_000 < north - south < 15_000
 
 
 def test_sites_and_posts_are_there_in_the_promised_numbers(any_city: City) -> None:
