@@ -36,7 +36,7 @@ class City:
     sites: Sites
     posts: Posts
     areas: gpd.GeoDataFrame
-    """Backdrop for maps: columns `kind` ("water", "park") and `geometry`. May be empty."""
+    """Backdrop for maps: columns `kind` ("water", "park", "airport", "runway") and `geometry`. May be empty."""
     sources: tuple[str, ...]
     """Where the data come from, with licence, a line each."""
 

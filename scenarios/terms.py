@@ -103,7 +103,7 @@ _VERDICT = {
     Verdict.NOT_MET: Term("未达标", "not met"),
     Verdict.NONE: Term("无警情", "no incidents"),
 }
-BACKDROP_COLOUR = {"park": "#d3e6c6", "water": "#b3d4ea"}
+BACKDROP_COLOUR = {"park": "#d3e6c6", "water": "#b3d4ea", "airport": "#dcd9e6", "runway": "#a9a5b8"}
 PLACE_COLOUR = {"vital": "#5b1a8b", "key": "#c04cab", "general": "#5b6470"}
 PART_COLOUR = {"desk": "#8da0b3", "queue": "#cc4125", "turn_out": "#f0b429", "travel": "#2f6fb3"}
 
