@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,11 +22,17 @@ HOURS_A_WEEK = 168
 HOUR_S = 3600.0
 
 
-def _default_table() -> Floats:
-    kmh = np.repeat(np.array(OFF_PEAK_KMH)[:, None], HOURS_A_WEEK, axis=1)
-    hour, day = np.arange(HOURS_A_WEEK) % 24, np.arange(HOURS_A_WEEK) // 24
-    kmh[:, np.isin(hour, PEAK_HOURS) & (day < 5)] = np.array(PEAK_KMH)[:, None]
-    kmh[:, np.isin(hour, NIGHT_HOURS)] *= NIGHT_FACTOR
+def weekly_kmh(
+    off_peak_kmh: Sequence[float] = OFF_PEAK_KMH,
+    peak_kmh: Sequence[float] = PEAK_KMH,
+    night_factor: float = NIGHT_FACTOR,
+) -> Floats:
+    """(4, 168) km/h by `RoadClass` and hour of the week: peak in PEAK_HOURS of working days, off-peak elsewhere, times
+    a factor in NIGHT_HOURS."""
+    kmh = np.repeat(np.array(off_peak_kmh, float)[:, None], HOURS_A_WEEK, axis=1)
+    day, hour = np.divmod(np.arange(HOURS_A_WEEK), 24)
+    kmh[:, np.isin(hour, PEAK_HOURS) & (day < 5)] = np.array(peak_kmh, float)[:, None]
+    kmh[:, np.isin(hour, NIGHT_HOURS)] *= night_factor
     return kmh
 
 
@@ -37,7 +44,7 @@ class SpeedProfile:
     the hour and off-peak.
     """
 
-    kmh: Floats = field(default_factory=_default_table)
+    kmh: Floats = field(default_factory=weekly_kmh)
     """(4, 168), rows in the order of `RoadClass`."""
     off_peak_kmh: tuple[float, ...] = OFF_PEAK_KMH
     """What a street's own speed is measured against, by `RoadClass`."""

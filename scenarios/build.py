@@ -21,7 +21,7 @@ from geodata.errors import Faults
 from geodata.network import RoadClass
 from geodata.routing import RoadTravel
 from geodata.sites import PlaceClass
-from geodata.speeds import HOURS_A_WEEK, NIGHT_HOURS, PEAK_HOURS, SpeedProfile
+from geodata.speeds import SpeedProfile, weekly_kmh
 from geodata.synthetic import demo_city
 from scenarios.schema import CityPart, Scenario, ShiftPart
 
@@ -159,13 +159,10 @@ def standard_of(scenario: Scenario) -> ResponseStandard:
 def speeds_of(scenario: Scenario) -> SpeedProfile:
     """The scenario's speeds by hour of the week: peak on working days, faster by a factor at night."""
     part = scenario.speeds
-    off_peak = tuple(float(getattr(part.off_peak_kmh, c.name.lower())) for c in RoadClass)
-    peak = np.array([getattr(part.peak_kmh, c.name.lower()) for c in RoadClass], float)
-    day, hour = np.divmod(np.arange(HOURS_A_WEEK), 24)
-    kmh = np.repeat(np.array(off_peak)[:, None], HOURS_A_WEEK, axis=1)
-    kmh[:, np.isin(hour, PEAK_HOURS) & (day < 5)] = peak[:, None]
-    kmh[:, np.isin(hour, NIGHT_HOURS)] *= part.night_factor
-    return SpeedProfile(kmh, off_peak)
+    off_peak, peak = (
+        tuple(float(getattr(table, c.name.lower())) for c in RoadClass) for table in (part.off_peak_kmh, part.peak_kmh)
+    )
+    return SpeedProfile(weekly_kmh(off_peak, peak, part.night_factor), off_peak)
 
 
 def travel_of(scenario: Scenario, city: City) -> RoadTravel:
