@@ -52,6 +52,9 @@ def simulate(problem: Problem, progress: Progress = no_progress) -> RunLog:
     Args:
         problem: all that decides the run.
         progress: told the share of the run that is done, now and then.
+
+    Raises:
+        ValueError: the policy sends a unit that is not free, or more than are wanted.
     """
     run = _Run(problem, progress)
     run.env.run(until=run.finished)
@@ -190,6 +193,8 @@ class _Run:
             )
             if not orders:
                 return
+            if len(orders) > self.wanted[incident]:
+                raise ValueError(f"the policy sent {len(orders)} units, expected at most {self.wanted[incident]}")
             for order in orders:
                 self.send(order, incident)
             self.wanted[incident] -= len(orders)
@@ -198,6 +203,8 @@ class _Run:
 
     def send(self, order: Order, incident: int) -> None:
         fleet, unit, now_s = self.fleet, order.unit, self.env.now
+        if not fleet.available[unit]:
+            raise ValueError(f"the policy sent unit {self.problem.units[unit].id}, which is off duty or engaged")
         self.note_free(unit, now_s)
         fleet.available[unit] = False
         fleet.engaged[unit] = True

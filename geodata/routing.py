@@ -271,14 +271,31 @@ class RoadTravel:
         result[rows] = seconds
         return result
 
-    def reach(self, positions: Positions, hour: int, limit_s: float = np.inf, speed_factor: float = 1.0) -> Floats:
-        """(n_nodes,) seconds from the nearest of the positions to each node; infinity beyond the limit."""
+    def reach(
+        self,
+        positions: Positions,
+        hour: int,
+        limit_s: float = np.inf,
+        speed_factor: float = 1.0,
+        delay_s: Floats | float = 0.0,
+    ) -> Floats:
+        """(n_nodes,) seconds from the position that is first at each node; infinity beyond the limit.
+
+        Args:
+            positions: where units set off.
+            hour: of the week.
+            limit_s: how far it is looked.
+            speed_factor: on the roads' speed.
+            delay_s: before they set off, for all or for each position.
+        """
+        delay_s = np.broadcast_to(delay_s, len(positions))
         n, time_s = self.network, self.period(hour).time_s / speed_factor
         share = positions.offset_m / self._length_m[positions.edge]
         back = n.twin[positions.edge]
         two_way = back >= 0
         seeds = np.r_[n.head[positions.edge], n.tail[positions.edge][two_way]]
         seed_s = np.r_[(1 - share) * time_s[positions.edge], share[two_way] * time_s[back[two_way]]]
+        seed_s += np.r_[delay_s, delay_s[two_way]]
         dist_s = np.empty(n.n_nodes)
         room = n.n_edges + len(seeds)
         search.spread(
@@ -295,12 +312,17 @@ class RoadTravel:
         return dist_s
 
     def reach_stretches(
-        self, positions: Positions, limits_s: Sequence[float], hour: int, speed_factor: float = 1.0
+        self,
+        positions: Positions,
+        limits_s: Sequence[float],
+        hour: int,
+        speed_factor: float = 1.0,
+        delay_s: Floats | float = 0.0,
     ) -> Stretches:
-        """The stretches of street that are reached within each limit from the nearest of the positions, exact to the
-        metre: the last street is cut where the time runs out."""
+        """The stretches of street that are reached within each limit from any of the positions, exact to the metre: the
+        last street is cut where the time runs out. Arguments as of `reach`."""
         n, time_s = self.network, self.period(hour).time_s / speed_factor
-        node_s = self.reach(positions, hour, max(limits_s), speed_factor)
+        node_s = self.reach(positions, hour, max(limits_s), speed_factor, delay_s)
         forward_s, backward_s = np.full(n.n_streets, np.inf), np.full(n.n_streets, np.inf)
         forward_s[n.street[~n.backward]] = time_s[~n.backward]
         backward_s[n.street[n.backward]] = time_s[n.backward]
@@ -314,10 +336,15 @@ class RoadTravel:
         every = np.arange(n.n_streets)
         street = np.r_[every, every, at_street]
         where = np.r_[np.zeros(n.n_streets), np.ones(n.n_streets), at_share]
-        when_s = np.r_[node_s[begin], node_s[end], np.zeros(len(positions))]
+        when_s = np.r_[node_s[begin], node_s[end], np.broadcast_to(delay_s, len(positions))]
         order = np.lexsort((where, street))
         street, where, when_s = street[order], where[order], when_s[order]
         joined = street[1:] == street[:-1]
+        # a position that sets off late may be passed sooner by others, from either side
+        for a in np.flatnonzero(joined & np.isin(street[1:], at_street)):
+            when_s[a + 1] = min(when_s[a + 1], when_s[a] + (where[a + 1] - where[a]) * forward_s[street[a]])
+        for a in np.flatnonzero(joined & np.isin(street[1:], at_street))[::-1]:
+            when_s[a] = min(when_s[a], when_s[a + 1] + (where[a + 1] - where[a]) * backward_s[street[a]])
         street, low, high = street[:-1][joined], where[:-1][joined], where[1:][joined]
         low_s, high_s = when_s[:-1][joined], when_s[1:][joined]
         found: list[Stretches] = []
@@ -335,12 +362,17 @@ class RoadTravel:
         return Stretches(*(column[some] for column in columns))
 
     def reach_lines(
-        self, positions: Positions, limits_s: Sequence[float], hour: int, speed_factor: float = 1.0
+        self,
+        positions: Positions,
+        limits_s: Sequence[float],
+        hour: int,
+        speed_factor: float = 1.0,
+        delay_s: Floats | float = 0.0,
     ) -> gpd.GeoDataFrame:
         """One row a limit, in rising order: `limit_s`, and as `geometry` the stretches reached within it but not
-        within the one before."""
+        within the one before. Arguments as of `reach`."""
         limits = sorted(limits_s)
-        stretches = self.reach_stretches(positions, limits, hour, speed_factor)
+        stretches = self.reach_stretches(positions, limits, hour, speed_factor, delay_s)
         lines = self.network.lines
         rows = []
         inside: dict[int, list[tuple[float, float]]] = {}
@@ -356,7 +388,7 @@ class RoadTravel:
                 for low, high in _minus(_merged(spans), _merged(inside.get(street, []))):
                     whole = low <= 0 and high >= 1
                     pieces.append(lines[street] if whole else substring(lines[street], low, high, normalized=True))
-            rows.append(shapely.multilinestrings(pieces))
+            rows.append(shapely.MultiLineString(pieces))
             inside = now
         return gpd.GeoDataFrame({"limit_s": limits}, geometry=rows, crs=self.network.epsg)
 

@@ -18,12 +18,12 @@ from dispatch.standard import ResponseStandard
 from dispatch.units import DAY_S, Shift, UnitSpec
 from geodata.city import City
 from geodata.errors import Faults
-from geodata.network import RoadClass
+from geodata.network import Floats, RoadClass
 from geodata.routing import RoadTravel
 from geodata.sites import PlaceClass
 from geodata.speeds import SpeedProfile, weekly_kmh
 from geodata.synthetic import demo_city
-from scenarios.schema import CityPart, Scenario, ShiftPart
+from scenarios.schema import CityPart, Scenario, ShiftPart, TurnOut
 
 DEMO = "demo"
 DAYS_A_YEAR = 365.0
@@ -178,8 +178,7 @@ def units_of(scenario: Scenario, city: City, n_units: int | None = None) -> tupl
     """
     part = scenario.units
     wanted = part.count if n_units is None else n_units
-    ids, kinds = city.posts.table["id"].tolist(), city.posts.table["kind"].tolist()
-    turn_out = part.turn_out_s
+    ids, turn_out_s = city.posts.table["id"].tolist(), turn_out_by_post(part.turn_out_s, city)
     units = []
     for shift, mark in zip(part.shifts, _marks(part.shifts), strict=True):
         number = dict.fromkeys(range(len(ids)), 0)
@@ -192,11 +191,16 @@ def units_of(scenario: Scenario, city: City, n_units: int | None = None) -> tupl
                     shift=Shift(name=shift.name, start_s=_second(shift.start), end_s=_second(shift.end)),
                     kind=part.kind,
                     speed_factor=part.speed_factor,
-                    turn_out_post_s=turn_out.station if kinds[post] in STATION_KINDS else turn_out.post,
-                    turn_out_mobile_s=turn_out.mobile,
+                    turn_out_post_s=float(turn_out_s[post]),
+                    turn_out_mobile_s=part.turn_out_s.mobile,
                 )
             )
     return tuple(units)
+
+
+def turn_out_by_post(part: TurnOut, city: City) -> Floats:
+    """(n_posts,) seconds from the order to rolling, by the kind of each post."""
+    return np.where(city.posts.table["kind"].isin(STATION_KINDS), part.station, part.post)
 
 
 def deal(city: City, n_units: int) -> list[int]:

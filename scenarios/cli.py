@@ -155,18 +155,22 @@ def coverage(
     minutes: Annotated[list[float], typer.Option(help="One or more, such as --minutes 1 3 5.")] = [1.0, 3.0, 5.0],  # noqa: B006
     day: Annotated[Day, typer.Option(help="Day of the week.")] = "mon",
     hour: Annotated[int, typer.Option(min=0, max=23, help="Hour of the day; 18 is in the evening peak.")] = 18,
-    turn_out_s: Annotated[float, typer.Option(min=0, help="Seconds from the order to rolling.")] = 30.0,
+    turn_out_s: Annotated[
+        float | None, typer.Option(min=0, help="Seconds from the order to rolling; else by the kind of post.")
+    ] = None,
     speed_factor: Annotated[float, typer.Option(min=0.1, max=3, help="On the road's speed, with siren.")] = 1.3,
     quiet: Quiet = False,
 ) -> None:
     """How much of a city its posts reach in time, each with a unit at home."""
     from dispatch.planning import coverage as planning
     from geodata.routing import RoadTravel
-    from scenarios.build import city_named
+    from scenarios.build import city_named, turn_out_by_post
     from scenarios.console import console, coverage_tables, watch
+    from scenarios.schema import TurnOut
 
     if wrong := [value for value in minutes if not value > 0]:
         raise typer.BadParameter(f"{wrong[0]:g} is not above 0", param_hint="--minutes")
+    turn_out = TurnOut() if turn_out_s is None else TurnOut(post=turn_out_s, station=turn_out_s)
     with watch(quiet) as progress:
         progress("City", 0)
         at = city_named(city)
@@ -178,10 +182,11 @@ def coverage(
             minutes=sorted(set(minutes)),
             hour=DAYS.index(day) * 24 + hour,
             speed_factor=speed_factor,
-            turn_out_s=turn_out_s,
+            turn_out_s=turn_out_by_post(turn_out, at),
         )
         progress("Reach", 1)
-    when = f"{day.capitalize()} {hour}:00, turn-out {turn_out_s:g} s, siren × {speed_factor:g}"
+    turn_outs = " / ".join(f"{seconds:g}" for seconds in sorted({turn_out.post, turn_out.station}))
+    when = f"{day.capitalize()} {hour}:00, turn-out {turn_outs} s, siren × {speed_factor:g}"
     screen = console()
     for part in coverage_tables(at, shares, when):
         screen.print(part)

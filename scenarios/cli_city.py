@@ -50,7 +50,7 @@ def build(
         int | None, typer.Option(min=1, help="Make so many posts instead.", rich_help_panel=_PLACES)
     ] = None,
     csv_crs: Annotated[
-        str | None, _file("CRS or datum of the coordinates in CSV files, such as EPSG:4326 or GCJ-02.", _PLACES)
+        str | None, _file("CRS or datum of the coordinates in CSV files, such as EPSG:4326.", _PLACES)
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the city.", show_default="as the roads")] = None,
     name_en: Annotated[str, typer.Option(help="Its English name.", show_default="the same")] = "",

@@ -220,7 +220,7 @@ def coverage_tables(city: City, shares: pd.DataFrame, when: str) -> list[Rendera
     for row in shares.to_dict("records"):
         table.add_row(f"{row['minutes']:g} min", *(percent(row[name]) for name in heads))
     note = (
-        "Every post has a free unit here, so a run reaches less. Residents and area count as far as roads are reached."
+        "Every post has a free unit here, which a run seldom has. Residents and area count as far as roads are reached."
     )
     return [_titled(f"{_city_name(city)}: share within reach of a post, {when}", table), Text(note, "dim")]
 

@@ -30,7 +30,7 @@ from geodata.grid import Level
 from geodata.network import Floats, RoadClass
 from geodata.routing import RoadTravel
 from geodata.speeds import SpeedProfile
-from scenarios.build import units_of
+from scenarios.build import turn_out_by_post, units_of
 from scenarios.compact import STEPS_A_DEGREE, Encoder, Shapes
 from scenarios.findings import (
     FEW_INCIDENTS,
@@ -156,17 +156,15 @@ def _roads(city: City, road_class: RoadClass) -> NDArray[np.object_]:
 
 
 def _reach(city: City, scenario: Scenario, speeds: SpeedProfile, encoder: Encoder) -> list[dict[str, Any]]:
-    """One entry a limit and turn-out, the longest limit first, so that what is reached sooner is drawn over it."""
-    posts: dict[float, set[int]] = {}
-    for unit in units_of(scenario, city):
-        posts.setdefault(unit.turn_out_post_s, set()).add(unit.post)
-    travel = RoadTravel(city.network, speeds)
-    bands: list[tuple[float, Any]] = []
-    for turn_out_s, rows in posts.items():
-        driving = [limit_s - turn_out_s for limit_s in _limits(scenario) if limit_s > turn_out_s]
-        positions = city.posts.positions.take(np.array(sorted(rows), np.int32))
-        lines = travel.reach_lines(positions, driving, REACH_HOUR, scenario.units.speed_factor)
-        bands += [(row.limit_s + turn_out_s, row.geometry) for row in lines.itertuples()]
+    """One entry a limit, the longest first, so that what is reached sooner is drawn over it."""
+    manned = np.unique([unit.post for unit in units_of(scenario, city)])
+    bands = RoadTravel(city.network, speeds).reach_lines(
+        city.posts.positions.take(manned),
+        _limits(scenario),
+        REACH_HOUR,
+        scenario.units.speed_factor,
+        turn_out_by_post(scenario.units.turn_out_s, city)[manned],
+    )
     colour = dict(zip(_limits(scenario), (*REACH_COLOUR, *REACH_COLOUR[-1:] * 9), strict=False))
     return [
         {
@@ -175,7 +173,8 @@ def _reach(city: City, scenario: Scenario, speeds: SpeedProfile, encoder: Encode
             "weight": 3.2 if limit_s == min(colour) else 2.4,
             "shapes": encoder.shapes(_drawn(lines)),
         }
-        for limit_s, lines in sorted(bands, key=lambda band: -band[0])
+        for limit_s, lines in zip(bands["limit_s"][::-1], bands.geometry[::-1], strict=True)
+        if not lines.is_empty
     ]
 
 

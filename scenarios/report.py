@@ -20,6 +20,7 @@ from geodata.routing import RoadTravel
 from geodata.sites import SITE_RADIUS_M
 from geodata.speeds import NIGHT_HOURS, PEAK_HOURS, SpeedProfile
 from scenarios import charts
+from scenarios.build import turn_out_by_post
 from scenarios.findings import (
     FEW_INCIDENTS,
     REACH_HOUR,
@@ -196,7 +197,7 @@ def _coverage(city: City, scenario: Scenario, speeds: SpeedProfile) -> list[dict
         minutes=[limit_s / 60 for limit_s in limits_s],
         hour=REACH_HOUR,
         speed_factor=scenario.units.speed_factor,
-        turn_out_s=scenario.units.turn_out_s.post,
+        turn_out_s=turn_out_by_post(scenario.units.turn_out_s, city),
     )
     return table.assign(limit_s=limits_s).to_dict("records")
 

@@ -20,7 +20,7 @@ def cell_coverage(
     minutes: Sequence[float],
     hour: int,
     speed_factor: float = 1.3,
-    turn_out_s: float = 30.0,
+    turn_out_s: Floats | float = 30.0,
 ) -> Floats:
     """(n_cells, n_minutes) share of each cell's road length within each time from a post; 0 for a cell without road.
 
@@ -30,11 +30,11 @@ def cell_coverage(
         minutes: limits, from the order to the arrival.
         hour: of the week (0: Monday 00:00–01:00).
         speed_factor: of a unit with siren.
-        turn_out_s: taken off each limit before the unit drives.
+        turn_out_s: from the order to rolling, for all posts or for each.
     """
     network, pieces = city.network, city.pieces
-    limits_s = [max(60.0 * m - turn_out_s, 0.0) for m in minutes]
-    stretches = travel.reach_stretches(city.posts.positions, limits_s, hour, speed_factor)
+    limits_s = [60.0 * m for m in minutes]
+    stretches = travel.reach_stretches(city.posts.positions, limits_s, hour, speed_factor, turn_out_s)
     street_m = network.street_length_m[pieces.street]
     common = stretches.overlap(pieces.street, pieces.from_m / street_m, pieces.to_m / street_m, len(limits_s))
     reached_m = np.stack(
@@ -51,7 +51,7 @@ def coverage(
     minutes: Sequence[float],
     hour: int,
     speed_factor: float = 1.3,
-    turn_out_s: float = 30.0,
+    turn_out_s: Floats | float = 30.0,
 ) -> pd.DataFrame:
     """One row a limit: `minutes` and the shares `road_length`, `area`, `residents`, `sites`, `vital`, `key` within it.
 
@@ -68,7 +68,7 @@ def coverage(
     table = pd.DataFrame({"minutes": list(minutes)})
     for name, weight in weights.items():
         table[name] = weight @ by_cell / weight.sum() if weight.sum() > 0 else np.nan
-    seconds = site_times_s(city, travel, hour=hour, speed_factor=speed_factor) + turn_out_s
+    seconds = site_times_s(city, travel, hour=hour, speed_factor=speed_factor, turn_out_s=turn_out_s)
     classes = city.sites.table["place_class"].to_numpy()
     for name, chosen in {"sites": classes != "", "vital": classes == "vital", "key": classes == "key"}.items():
         within = [(seconds[chosen] <= 60 * m).mean() if chosen.any() else np.nan for m in minutes]
@@ -76,11 +76,13 @@ def coverage(
     return table
 
 
-def site_times_s(city: City, travel: RoadTravel, *, hour: int, speed_factor: float = 1.3) -> Floats:
-    """(n_sites,) driving seconds from the nearest post to each site's nearest point of the road."""
+def site_times_s(
+    city: City, travel: RoadTravel, *, hour: int, speed_factor: float = 1.3, turn_out_s: Floats | float = 30.0
+) -> Floats:
+    """(n_sites,) seconds from the order until a unit from any post is at each site's nearest point of the road."""
     centres = city.sites.table.geometry.centroid
     if not len(centres):
         return np.empty(0)
     goals, _ = snap(city.network, np.stack([centres.x, centres.y], 1))
     posts = city.posts.positions
-    return np.array([travel.times(posts, goal, hour).min() for goal in goals]) / speed_factor
+    return np.array([(turn_out_s + travel.times(posts, goal, hour) / speed_factor).min() for goal in goals])

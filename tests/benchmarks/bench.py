@@ -25,7 +25,7 @@ import pandas as pd
 import shapely
 import simpy
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
@@ -242,7 +242,7 @@ def main() -> None:
         if not wanted or bench.__name__ in wanted
         for figure in bench(city)
     ]
-    table = Table("name", "ours", "peer", "unit", "ratio", "peer's name")
+    table = Table(Column("name", no_wrap=True), "ours", "peer", "unit", "ratio", "peer's name")
     for f in figures:
         table.add_row(f.name, f"{f.ours:.4g}", f"{f.peer:.4g}", f.unit, f"{f.ratio:.3g}", f.peer_name)
     Console().print(table)

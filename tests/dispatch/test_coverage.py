@@ -180,10 +180,14 @@ def test_hour_speed_factor_and_turn_out_count() -> None:
     assert reached(turn_out_s=75.0) == 0
 
 
-def test_driving_times_to_sites() -> None:
+def test_times_to_sites_are_of_the_post_whose_unit_is_there_first() -> None:
     city = line_city(2_000.0, 6_000.0)
+    driving = np.array([100, 1_500, 1_000]) / SIREN_M_S
     seconds = site_times_s(city, RoadTravel(city.network), hour=MONDAY_18)
-    assert seconds == pytest.approx(np.array([100, 1_500, 1_000]) / SIREN_M_S)
+    assert seconds == pytest.approx(30 + driving)
+    slow_first = site_times_s(city, RoadTravel(city.network), hour=MONDAY_18, turn_out_s=np.array([10_000.0, 10.0]))
+    assert (slow_first >= 10 + driving - 1e-9).all()
+    assert slow_first.max() < 10_000
 
 
 def test_two_posts_reach_what_either_reaches_and_no_road_counts_twice() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 
@@ -145,3 +147,31 @@ def test_a_policy_leaves_the_situation_as_it_was(pose) -> None:
 
 def test_the_policies_bear_the_names_that_scenarios_give() -> None:
     assert dict(POLICIES) == {"nearest": nearest, "straight_line": straight_line}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (lambda at: [nearest(at)[0]] * 2, "2 units, expected at most 1"),
+        (lambda at: [nearest(at)[0]._replace(unit=int(np.setdiff1d(range(2), at.eligible)[0]))], "off duty or engaged"),
+    ],
+)
+def test_orders_that_cannot_be_given_stop_the_run(pose, wrong, told: str) -> None:
+    def policy(at: Situation) -> list[Order]:
+        return wrong(at) if len(at.eligible) == 1 else nearest(at)
+
+    city, standard = pose.city, ResponseStandard()
+    start = datetime(2026, 6, 1)
+    demand = Demand(incidents_per_day=200, second_unit_share={})
+    problem = Problem(
+        city=city,
+        incidents=draw_incidents(city, demand, standard, start=start, horizon_s=86_400, seed=1),
+        units=tuple(UnitSpec(id=f"U{i}", post=i) for i in range(2)),
+        standard=standard,
+        policy=policy,
+        travel=pose.travel,
+        start=start,
+        horizon_s=86_400,
+    )
+    with pytest.raises(ValueError, match=told):
+        simulate(problem)

@@ -165,9 +165,10 @@ def test_what_is_reached_is_what_routes_reach(seed: int) -> None:
     travel = RoadTravel(network)
     posts = random_positions(network, rng, 3)
     limits_s = (60.0, 180.0, 300.0)
-    stretches = travel.reach_stretches(posts, limits_s, RUSH_HOUR, speed_factor=1.3)
-    for probe in random_positions(network, rng, 15):
-        seconds = travel.times(posts, probe, RUSH_HOUR).min() / 1.3
+    delay_s = rng.choice([0.0, 30.0, 75.0], 3)
+    stretches = travel.reach_stretches(posts, limits_s, RUSH_HOUR, speed_factor=1.3, delay_s=delay_s)
+    for probe in [*random_positions(network, rng, 15), *posts]:
+        seconds = (delay_s + travel.times(posts, probe, RUSH_HOUR) / 1.3).min()
         share = probe.offset_m / network.length_m[probe.edge]
         share = 1 - share if network.backward[probe.edge] else share
         for number, limit_s in enumerate(limits_s):
