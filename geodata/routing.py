@@ -383,7 +383,7 @@ class RoadTravel:
                 stretches.street[of_limit], stretches.from_share[of_limit], stretches.to_share[of_limit], strict=True
             ):
                 now.setdefault(int(street), []).append((float(low), float(high)))
-            pieces = []
+            pieces: list[Any] = []
             for street, spans in now.items():
                 for low, high in _minus(_merged(spans), _merged(inside.get(street, []))):
                     whole = low <= 0 and high >= 1
