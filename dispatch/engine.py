@@ -8,7 +8,7 @@ carries a unit from its order to clearing.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from heapq import heappop, heappush
 from math import isnan, nan
 from typing import Any
@@ -39,6 +39,7 @@ FREE = 4
 FREE_UNIT, SINCE, BACK, UNTIL = range(FREE)
 
 Steps = Generator[simpy.Event, Any, None]
+Texts = pd.api.extensions.ExtensionArray
 Progress = Callable[[float], None]
 
 
@@ -80,12 +81,13 @@ class _Run:
         self.ready_s = (incidents.received_s + incidents.desk_s).tolist()
         self.on_scene_s = incidents.on_scene_s.tolist()
         self.wanted = incidents.units_needed.tolist()
+        self.several = (incidents.units_needed > 1).tolist()
         self.ordered_s, self.rolling_s, self.arrived_s, self.cleared_s = ([nan] * n for _ in range(4))
         self.first_unit = [-1] * n
         self.waiting: list[tuple[int, float, int]] = []
         """A heap of (priority, ready_s, incident)."""
         self.en_route: dict[int, dict[int, simpy.Process]] = {}
-        """By incident and unit."""
+        """By incident and unit, where an incident asks for several units, as only then one can be called off."""
         self.clearing: dict[int, simpy.Event] = {}
         """When an incident that units are at is dealt with: all of them are free at once."""
         self.open = n
@@ -160,7 +162,8 @@ class _Run:
         else:
             where = self.target[incident]
             self.assignments[row + ARRIVED] = arrived_s = env.now
-            del self.en_route[incident][unit]
+            if incident in self.en_route:
+                del self.en_route[incident][unit]
             first = self.first_unit[incident] < 0
             if first:
                 self.first_unit[incident] = unit
@@ -211,13 +214,14 @@ class _Run:
         if isnan(self.ordered_s[incident]):
             self.ordered_s[incident] = now_s
         process = self.env.process(self.respond(order, incident))
-        self.en_route.setdefault(incident, {})[unit] = process
+        if self.several[incident]:
+            self.en_route.setdefault(incident, {})[unit] = process
 
     def clear(self, incident: int) -> None:
         """The incident is dealt with; whoever is still on the way is called off."""
         self.cleared_s[incident] = self.env.now
         del self.clearing[incident]
-        for process in self.en_route.pop(incident).values():
+        for process in self.en_route.pop(incident, {}).values():
             process.interrupt()
         self.open -= 1
         if not self.open and self.env.now >= self.problem.horizon_s:
@@ -258,43 +262,40 @@ class _Run:
                 self.note_free(unit, self.problem.horizon_s)
         rolling_s = np.frombuffer(self.assignments)[ROLLING::ASSIGNMENT]
         rolling_s[rolling_s > self.env.now] = nan
-        unit_ids = np.array([unit.id for unit in self.problem.units], object)
+        unit_ids = _texts([unit.id for unit in self.problem.units])
         return RunLog(self._incidents(unit_ids), self._assignments(unit_ids), self._unit_states(unit_ids))
 
-    def _incidents(self, unit_ids: Any) -> pd.DataFrame:
+    def _incidents(self, unit_ids: Texts) -> pd.DataFrame:
         incidents, grid = self.problem.incidents, self.problem.city.grid
-        n = len(incidents)
-        codes = np.array([*grid.codes, ""], object)
-        districts = np.array([*grid.ancestor(Level.DISTRICT), ""], object)
-        xy_m = incidents.xy_m
+        districts = grid.ancestor(Level.DISTRICT).tolist()
+        # the last text is taken by -1: no cell, no unit
         columns = {
-            "incident_id": np.arange(n),
-            "type": np.array([t.label for t in IncidentType], object)[incidents.type],
+            "incident_id": np.arange(len(incidents)),
+            "type": _texts([t.label for t in IncidentType]).take(incidents.type),
             "priority": incidents.priority,
-            "cell": codes[incidents.cell],
-            "district": districts[incidents.cell],
-            "place_class": np.array([c.label for c in PlaceClass], object)[incidents.place_class],
-            "x_m": xy_m[:, 0],
-            "y_m": xy_m[:, 1],
+            "cell": _texts([*grid.codes, ""]).take(incidents.cell),
+            "district": _texts([*districts, ""]).take(incidents.cell),
+            "place_class": _texts([c.label for c in PlaceClass]).take(incidents.place_class),
+            "x_m": incidents.xy_m[:, 0],
+            "y_m": incidents.xy_m[:, 1],
             "received_s": incidents.received_s,
             "ordered_s": self.ordered_s,
             "rolling_s": self.rolling_s,
             "arrived_s": self.arrived_s,
             "cleared_s": self.cleared_s,
-            "first_unit": np.array([*unit_ids, None], object)[self.first_unit],
+            "first_unit": _texts([*unit_ids, None]).take(np.array(self.first_unit, int)),
             "limit_s": incidents.limit_s,
             "desk_s": incidents.desk_s,
             "units_needed": incidents.units_needed,
         }
-        texts = ("type", "cell", "district", "place_class", "first_unit")
-        return pd.DataFrame(columns).astype(dict.fromkeys(texts, "str"))
+        return pd.DataFrame(columns)
 
-    def _assignments(self, unit_ids: Any) -> pd.DataFrame:
+    def _assignments(self, unit_ids: Texts) -> pd.DataFrame:
         rows = np.frombuffer(self.assignments).reshape(-1, ASSIGNMENT)
         return pd.DataFrame(
             {
                 "incident_id": rows[:, INCIDENT].astype(np.int64),
-                "unit_id": unit_ids[rows[:, UNIT].astype(int)],
+                "unit_id": unit_ids.take(rows[:, UNIT].astype(int)),
                 "ordered_s": rows[:, ORDERED],
                 "rolling_s": rows[:, ROLLING],
                 "arrived_s": rows[:, ARRIVED],
@@ -302,9 +303,9 @@ class _Run:
                 "travel_m": rows[:, TRAVEL],
                 "cancelled_s": rows[:, CANCELLED],
             }
-        ).astype({"unit_id": "str"})
+        )
 
-    def _unit_states(self, unit_ids: Any) -> pd.DataFrame:
+    def _unit_states(self, unit_ids: Texts) -> pd.DataFrame:
         sent = np.frombuffer(self.assignments).reshape(-1, ASSIGNMENT).T
         free = np.frombuffer(self.free).reshape(-1, FREE).T
         end_s = self.problem.horizon_s
@@ -334,10 +335,14 @@ class _Run:
         incident[rows[:, 4] < 0] = pd.NA
         return pd.DataFrame(
             {
-                "unit_id": unit_ids[rows[:, 0].astype(int)],
-                "state": np.array([s.label for s in UnitState], object)[rows[:, 1].astype(int)],
+                "unit_id": unit_ids.take(rows[:, 0].astype(int)),
+                "state": _texts([s.label for s in UnitState]).take(rows[:, 1].astype(int)),
                 "start_s": rows[:, 2],
                 "end_s": rows[:, 3],
                 "incident_id": incident,
             }
-        ).astype({"unit_id": "str", "state": "str"})
+        )
+
+
+def _texts(values: Sequence[str | None]) -> Texts:
+    return pd.array(np.array(values, object), dtype="str")

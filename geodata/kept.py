@@ -112,26 +112,24 @@ def _note(
 
 
 @compiled
-def _at_least_s(kept_anchor: Any, kept_s: Any, home_anchor: Any, home_s: Any, here: int, there: int) -> float:
+def _at_least_s(who: Any, value: Any, here: int, there: int) -> float:
     """A lower bound on the seconds from one node to another, by the triangle inequality over anchors kept for both."""
     bound = 0.0
-    for i in range(kept_s.shape[1]):
-        for j in range(kept_s.shape[1]):
-            if kept_anchor[here, i] == kept_anchor[there, j] and kept_anchor[here, i] >= 0:
-                bound = max(bound, kept_s[there, j] - kept_s[here, i])
-            if home_anchor[here, i] == home_anchor[there, j] and home_anchor[here, i] >= 0:
-                bound = max(bound, home_s[here, i] - home_s[there, j])
+    k = who.shape[2]
+    for i in range(k):
+        for j in range(k):
+            if who[here, 0, i] == who[there, 0, j] and who[here, 0, i] >= 0:
+                bound = max(bound, value[there, 0, j] - value[here, 0, i])
+            if who[here, 1, i] == who[there, 1, j] and who[here, 1, i] >= 0:
+                bound = max(bound, value[here, 2, i] - value[there, 2, j])
     # a hair less, so that rounding never makes it too high
     return bound * (1.0 - 1e-12) - 1e-9
 
 
 @compiled
 def nearest_kept(
-    kept_anchor: Any,
-    kept_s: Any,
-    kept_m: Any,
-    home_anchor: Any,
-    home_s: Any,
+    who: Any,
+    value: Any,
     n_anchors: int,
     anchor: Any,
     xy_m: Any,
@@ -163,9 +161,10 @@ def nearest_kept(
 ) -> int:
     """As `geodata.search.nearest`, for candidates of which some stand at an anchor (`anchor` by row; -1: on the move).
 
-    `kept_anchor` and `kept_s` are the nearest anchors from which each node is reached, `home_anchor` and `home_s` those
-    that are reached from it; `fastest_s_per_m` is the least time in which any road covers a metre. Fills drive too:
-    seconds and metres on the road, a row for each of the best.
+    `who` (n, 2, k) holds the nearest anchors from which each node is reached, and those that are reached from it;
+    `value` (n, 3, k) the seconds and the metres of the former and the seconds of the latter. `fastest_s_per_m` is the
+    least time in which any road covers a metre. Fills drive too: seconds and metres on the road, a row for each of the
+    best.
     """
     n = len(rows)
     k = min(len(best), n)
@@ -194,7 +193,7 @@ def nearest_kept(
             if cost <= limit and cost < np.inf:
                 n_best = offer(best, best_cost, n_best, row, cost)
 
-    last = kept_s.shape[1] - 1
+    last = value.shape[2] - 1
     beyond = np.inf
     for side in range(2):
         if side == 0:
@@ -206,18 +205,17 @@ def nearest_kept(
             node = ends[target_edge, HEAD]
             rest_s = (1.0 - target_share) * time_s[back]
         for j in range(last + 1):
-            who = kept_anchor[node, j]
-            if who < 0:
+            if who[node, 0, j] < 0:
                 break
-            i = first_at[who]
+            i = first_at[who[node, 0, j]]
             while i >= 0:
                 row = rows[i]
-                cost = delay_s[row] + slowness[row] * (kept_s[node, j] + rest_s)
+                cost = delay_s[row] + slowness[row] * (value[node, 0, j] + rest_s)
                 if cost <= limit:
                     n_best = offer(best, best_cost, n_best, row, cost)
                 i = next_at[i]
         if last + 1 < n_anchors:
-            beyond = min(beyond, kept_s[node, last] + rest_s)
+            beyond = min(beyond, value[node, 0, last] + rest_s)
     worst = best_cost[k - 1] if n_best == k else limit
     if n_movers < n and beyond < np.inf and least_delay + least_slowness * beyond <= worst:
         # an anchor that is not kept may be as near; a microsecond more, as the search adds up in another order
@@ -248,7 +246,7 @@ def nearest_kept(
                 ends_s = left_s + (target_share if enter == 0 else 1.0 - target_share) * time_s[into]
                 gap_m = np.hypot(xy_m[here, 0] - xy_m[there, 0], xy_m[here, 1] - xy_m[there, 1])
                 if delay_s[row] + slowness[row] * (ends_s + gap_m * fastest_s_per_m) <= worst:
-                    road = min(road, ends_s + _at_least_s(kept_anchor, kept_s, home_anchor, home_s, here, there))
+                    road = min(road, ends_s + _at_least_s(who, value, here, there))
         if delay_s[row] + slowness[row] * road <= worst:
             movers[near] = row
             near += 1
@@ -263,7 +261,7 @@ def nearest_kept(
         drive[i, 0] = np.inf
         if anchor[row] >= 0:
             drive[i, 0], drive[i, 1] = _measure(
-                kept_anchor, kept_s, kept_m, ends, time_s, length_m,
+                who, value, ends, time_s, length_m,
                 anchor[row], edge[row], offset_m[row] / length_m[edge[row]], target_edge, target_share,
             )  # fmt: skip
         if drive[i, 0] == np.inf:
@@ -277,9 +275,8 @@ def nearest_kept(
 
 @compiled
 def _measure(
-    kept_anchor: Any,
-    kept_s: Any,
-    kept_m: Any,
+    who: Any,
+    value: Any,
     ends: Any,
     time_s: Any,
     length_m: Any,
@@ -295,7 +292,7 @@ def _measure(
         anchor_share = 1.0 - anchor_share
     metres = abs(target_share - anchor_share) * length_m[target_edge]
     beyond = np.inf
-    last = kept_s.shape[1] - 1
+    last = value.shape[2] - 1
     for side in range(2):
         into = target_edge if side == 0 else ends[target_edge, TWIN]
         if into < 0:
@@ -303,14 +300,14 @@ def _measure(
         rest = target_share if side == 0 else 1.0 - target_share
         node = ends[into, TAIL]
         j = 0
-        while j < last and kept_anchor[node, j] != anchor:
+        while j < last and who[node, 0, j] != anchor:
             j += 1
-        if kept_anchor[node, j] != anchor:
+        if who[node, 0, j] != anchor:
             # it is no nearer than the last of those kept
-            beyond = min(beyond, kept_s[node, last] + rest * time_s[into])
-        elif kept_s[node, j] + rest * time_s[into] < road:
-            road = kept_s[node, j] + rest * time_s[into]
-            metres = kept_m[node, j] + rest * length_m[into]
+            beyond = min(beyond, value[node, 0, last] + rest * time_s[into])
+        elif value[node, 0, j] + rest * time_s[into] < road:
+            road = value[node, 0, j] + rest * time_s[into]
+            metres = value[node, 1, j] + rest * length_m[into]
     return (road, metres) if road <= beyond else (np.inf, np.inf)
 
 
@@ -331,7 +328,8 @@ def trace_home(
 ) -> tuple[int, float, float, float, float]:
     """The fastest route from a position to an anchor by the kept times: fills `path` with its edges.
 
-    `home_step` (n, k, 2) holds the kept anchors and links side by side, as both are read at each step. Returns as
+    `home_step` (n, k, 3) holds the kept anchors, links and the nodes that these lead to side by side, as all are
+    read at each step. Returns as
     `geodata.search.trace`; no edges where the kept times do not tell.
     """
     share = offset_m / length_m[edge]
@@ -376,7 +374,7 @@ def trace_home(
             break
         path[count] = e
         count += 1
-        node = ends[e, HEAD]
+        node = home_step[node, j, 2]
     end = anchor_share
     path[count] = anchor_edge
     if e == BY_TAIL:

@@ -104,8 +104,9 @@ class RoadTravel:
         period = Period(time_s, (self._xy_m, fastest_s_per_m, *links, self._ends, time_s, self._length_m, *scratch))
         if self.anchors is not None:
             out, home = (self._keep(time_s, self.anchors, outward) for outward in (True, False))
-            period.near = out.anchor, out.time_s, out.length_m, home.anchor, home.time_s, len(self.anchors)
-            steps = np.stack([home.anchor, home.link], axis=2)
+            values = np.stack([out.time_s, out.length_m, home.time_s], axis=1)
+            period.near = np.stack([out.anchor, home.anchor], axis=1), values, len(self.anchors)
+            steps = np.stack([home.anchor, home.link, self._ends[home.link, search.HEAD]], axis=2)
             period.home = steps, home.time_s, home.length_m, self._ends, time_s, self._length_m, s.path
         return period
 
@@ -218,8 +219,7 @@ class RoadTravel:
             self._scratch.path,
             drive,
         )
-        drives = zip(best[:n_found].tolist(), drive[:n_found].tolist(), strict=True)
-        return [(row, Drive(time_s, length_m)) for row, (time_s, length_m) in drives]
+        return [(int(best[i]), Drive(float(drive[i, 0]), float(drive[i, 1]))) for i in range(n_found)]
 
     def _trace(self, origin: Position, target: Position, hour: int) -> Route:
         """The route of a candidate that the last search found, for the same target and hour."""
