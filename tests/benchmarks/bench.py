@@ -238,7 +238,7 @@ def main() -> None:
     wanted = set(sys.argv[1:])
     figures = [
         figure
-        for bench in (nearest_all_idle, incident_vs_simpy, load_city)
+        for bench in (incident_vs_simpy, nearest_all_idle, load_city)
         if not wanted or bench.__name__ in wanted
         for figure in bench(city)
     ]
