@@ -27,18 +27,10 @@ Polygons = NDArray[np.object_]
 
 
 class CellKind(StrEnum):
+    """Squares on a lattice of round coordinates, or hexagons with the cell's length between opposite sides."""
+
     SQUARE = "square"
     HEX = "hex"
-
-
-def square_grid(areas: gpd.GeoDataFrame, cell_m: float) -> gpd.GeoDataFrame:
-    """Squares of `cell_m` on a lattice of round coordinates, clipped to each area; see `make_grid`."""
-    return make_grid(areas, CellKind.SQUARE, cell_m)
-
-
-def hex_grid(areas: gpd.GeoDataFrame, cell_m: float) -> gpd.GeoDataFrame:
-    """Hexagons with `cell_m` between opposite sides, clipped to each area; see `make_grid`."""
-    return make_grid(areas, CellKind.HEX, cell_m)
 
 
 def make_grid(areas: gpd.GeoDataFrame, kind: CellKind, cell_m: float) -> gpd.GeoDataFrame:

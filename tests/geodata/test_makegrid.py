@@ -13,11 +13,9 @@ from geodata.grid import CELL_COLUMNS
 from geodata.makegrid import (
     SLIVER_SHARE,
     CellKind,
-    hex_grid,
     made_posts,
     make_grid,
     spread_residents,
-    square_grid,
     without_overlaps,
 )
 from geodata.positions import locate, snap
@@ -57,7 +55,7 @@ def test_codes_are_different_texts_that_begin_with_their_area(kind: CellKind) ->
 
 
 def test_a_whole_square_measures_what_was_asked_for() -> None:
-    cells = square_grid(areas(shapely.box(0, 0, 3000, 2000)), 500)
+    cells = make_grid(areas(shapely.box(0, 0, 3000, 2000)), CellKind.SQUARE, 500)
     assert cells.area.tolist() == pytest.approx([250_000] * 24)
     assert cells["code"].iloc[0] == "430101-001-001"
     north_west = cells.set_index("code").geometry["430101-001-001"]
@@ -65,7 +63,7 @@ def test_a_whole_square_measures_what_was_asked_for() -> None:
 
 
 def test_a_whole_hexagon_measures_what_was_asked_for_between_its_sides() -> None:
-    cells = hex_grid(areas(shapely.box(0, 0, 5000, 5000)), 500)
+    cells = make_grid(areas(shapely.box(0, 0, 5000, 5000)), CellKind.HEX, 500)
     whole = cells[shapely.get_num_coordinates(np.asarray(cells.geometry.array)) == 7].cx[500:4500, 500:4500]
     assert len(whole) > 60
     assert whole.area.tolist() == pytest.approx([500**2 * np.sqrt(3) / 2] * len(whole), rel=1e-4)
@@ -81,20 +79,20 @@ def test_slivers_join_a_neighbour(kind: CellKind) -> None:
 
 
 def test_an_area_smaller_than_a_sliver_keeps_its_cell() -> None:
-    cells = square_grid(areas(shapely.box(0, 0, 1000, 1000), shapely.box(1000, 0, 1020, 20)), 500)
+    cells = make_grid(areas(shapely.box(0, 0, 1000, 1000), shapely.box(1000, 0, 1020, 20)), CellKind.SQUARE, 500)
     assert cells["parent"].tolist() == ["430101"] * 4 + ["430102"]
     assert cells.area.iloc[-1] == pytest.approx(400)
 
 
 def test_ground_claimed_by_two_areas_belongs_to_the_first() -> None:
-    cells = square_grid(areas(shapely.box(0, 0, 2000, 2000), shapely.box(1900, 0, 4000, 2000)), 500)
+    cells = make_grid(areas(shapely.box(0, 0, 2000, 2000), shapely.box(1900, 0, 4000, 2000)), CellKind.SQUARE, 500)
     assert cells.area.sum() == pytest.approx(4000 * 2000)
     assert cells[cells["parent"] == "430101"].area.sum() == pytest.approx(2000 * 2000)
 
 
 def test_an_area_with_a_hole_keeps_it() -> None:
     holed = shapely.box(0, 0, 3000, 3000).difference(shapely.box(700, 700, 2200, 2200))
-    assert square_grid(areas(holed), 500).area.sum() == pytest.approx(holed.area)
+    assert make_grid(areas(holed), CellKind.SQUARE, 500).area.sum() == pytest.approx(holed.area)
 
 
 def test_areas_that_only_touch_stay_as_they_are() -> None:
@@ -105,7 +103,7 @@ def test_areas_that_only_touch_stay_as_they_are() -> None:
 @pytest.mark.parametrize("cell_m", [0, -5, float("nan")])
 def test_a_cell_without_a_size_is_refused(cell_m: float) -> None:
     with pytest.raises(ValueError, match="expected more than 0 m"):
-        square_grid(TWO, cell_m)
+        make_grid(TWO, CellKind.SQUARE, cell_m)
 
 
 @given(st.integers(0, 10**7), arrays(float, st.integers(1, 50), elements=st.floats(0, 1e6)))

@@ -135,3 +135,14 @@ def test_a_run_folder_in_place_of_a_scenario_is_told_which_file_is_meant(tmp_pat
     with pytest.raises(InputError) as caught:
         find_scenario(str(tmp_path))
     assert str(tmp_path / "scenario.toml") in caught.value.faults[0].mend
+
+
+@pytest.mark.parametrize(
+    ("name", "differs_in"),
+    [("demo_straight_line", {"dispatch"}), ("demo_night", {"units"})],
+)
+def test_the_demo_and_its_companions_differ_in_what_they_compare_alone(name: str, differs_in: set[str]) -> None:
+    demo, other = (load_scenario(find_scenario(each)).model_dump() for each in ("demo", name))
+    named = {"name", "title", "title_zh"}
+    assert {key for key in demo if demo[key] != other[key]} - named == differs_in
+    assert demo["units"]["count"] == other["units"]["count"]
