@@ -61,7 +61,7 @@ class Problem:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over all of it."""
-        sha = hashlib.sha256(self.city.network.digest.encode())
+        sha = hashlib.sha256(self.travel.digest.encode())
 
         def add(value: object) -> None:
             if isinstance(value, np.ndarray):
@@ -76,7 +76,6 @@ class Problem:
             add(getattr(self.incidents, field.name))
         add(self.city.posts.positions)
         add(self.city.grid.codes.tolist())
-        add(self.travel.speeds.kmh)
-        add((self.travel.speeds.off_peak_kmh, self.units, sorted(self.standard.limits_s.items())))
+        add((self.units, sorted(self.standard.limits_s.items())))
         add((f"{self.policy.__module__}.{self.policy.__qualname__}", self.start.isoformat(), self.horizon_s))
         return sha.hexdigest()

@@ -42,12 +42,14 @@ def _network(network: RoadNetwork) -> list[Finding]:
     found = [
         Finding(
             topic="roads",
-            value=f"{network.n_nodes:,} junctions, {network.n_streets:,} streets, {network.n_edges:,} directed edges, "
+            value=f"{network.n_nodes:,} junctions, {network.n_streets:,} streets, {network.n_open:,} directed edges, "
             f"{length_m.sum() / 1000:,.1f} km, EPSG:{network.epsg}",
         )
     ]
     for road_class in RoadClass:
         here = network.street_class == road_class
+        if road_class is RoadClass.PEDESTRIAN and not here.any():
+            continue
         value = f"{np.count_nonzero(here):,} streets, {length_m[here].sum() / 1000:,.1f} km"
         found.append(Finding(topic=f"roads, {road_class.name.lower()}", value=value))
     one_class = len(np.unique(network.street_class)) == 1

@@ -20,7 +20,7 @@ from geodata.network import Floats, RoadNetwork
 from geodata.positions import Positions
 from geodata.sites import Posts, Sites
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -84,7 +84,7 @@ class City:
             if name.endswith(".npy")
         }
         scalars: dict[str, Any] = manifest["network"]
-        scalars["names"] = tuple(scalars["names"])
+        scalars = {key: tuple(value) if isinstance(value, list) else value for key, value in scalars.items()}
         held: dict[str, Any] = scalars | array
         network = RoadNetwork(**{f.name: held[f.name] for f in fields(RoadNetwork)})
         table = {name: gpd.read_parquet(folder / f"{name}.parquet") for name in ("cells", "sites", "posts", "backdrop")}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geodata.network import Floats, Ints
-from geodata.search import HEAD, TAIL, TWIN, compiled, direct_s, lay_direct, nearest, offer, pop, push, trace
+from geodata.search import HEAD, TAIL, TWIN, compiled, direct_s, lay_direct, nearest, offer, part_s, pop, push, trace
 
 KEPT = 8
 """Anchors kept for each node."""
@@ -198,12 +198,12 @@ def nearest_kept(
     for side in range(2):
         if side == 0:
             node = ends[target_edge, TAIL]
-            rest_s = target_share * time_s[target_edge]
+            rest_s = part_s(target_share, time_s[target_edge])
         else:
             if back < 0:
                 break
-            node = ends[target_edge, HEAD]
-            rest_s = (1.0 - target_share) * time_s[back]
+            node = ends[back, TAIL]
+            rest_s = part_s(1.0 - target_share, time_s[back])
         for j in range(last + 1):
             if who[node, 0, j] < 0:
                 break
@@ -211,7 +211,7 @@ def nearest_kept(
             while i >= 0:
                 row = rows[i]
                 cost = delay_s[row] + slowness[row] * (value[node, 0, j] + rest_s)
-                if cost <= limit:
+                if cost <= limit and cost < np.inf:
                     n_best = offer(best, best_cost, n_best, row, cost)
                 i = next_at[i]
         if last + 1 < n_anchors:
@@ -237,13 +237,13 @@ def nearest_kept(
             if out < 0:
                 continue
             here = ends[out, HEAD]
-            left_s = (1.0 - share if leave == 0 else share) * time_s[out]
+            left_s = part_s(1.0 - share if leave == 0 else share, time_s[out])
             for enter in range(2):
                 into = target_edge if enter == 0 else back
                 if into < 0:
                     continue
                 there = ends[into, TAIL]
-                ends_s = left_s + (target_share if enter == 0 else 1.0 - target_share) * time_s[into]
+                ends_s = left_s + part_s(target_share if enter == 0 else 1.0 - target_share, time_s[into])
                 gap_m = np.hypot(xy_m[here, 0] - xy_m[there, 0], xy_m[here, 1] - xy_m[there, 1])
                 if delay_s[row] + slowness[row] * (ends_s + gap_m * fastest_s_per_m) <= worst:
                     road = min(road, ends_s + _at_least_s(who, value, here, there))
@@ -304,9 +304,9 @@ def _measure(
             j += 1
         if who[node, 0, j] != anchor:
             # it is no nearer than the last of those kept
-            beyond = min(beyond, value[node, 0, last] + rest * time_s[into])
-        elif value[node, 0, j] + rest * time_s[into] < road:
-            road = value[node, 0, j] + rest * time_s[into]
+            beyond = min(beyond, value[node, 0, last] + part_s(rest, time_s[into]))
+        elif value[node, 0, j] + part_s(rest, time_s[into]) < road:
+            road = value[node, 0, j] + part_s(rest, time_s[into])
             metres = value[node, 1, j] + rest * length_m[into]
     return (road, metres) if road <= beyond else (np.inf, np.inf)
 
@@ -344,7 +344,7 @@ def trace_home(
         out = edge if side == 0 else ends[edge, TWIN]
         if out < 0:
             break
-        rest_s = (1.0 - share if side == 0 else share) * time_s[out]
+        rest_s = part_s(1.0 - share if side == 0 else share, time_s[out])
         node = ends[out, HEAD]
         j = 0
         while j < last and home_step[node, j, 0] != anchor:

@@ -1,23 +1,23 @@
-"""Travel times over the road network: the nearest units, routes, and what is reached within a time."""
+"""Travel times over the road network: the nearest units, and the ways."""
 
 from __future__ import annotations
 
+import hashlib
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
-import shapely
 from numpy.typing import NDArray
-from shapely.ops import substring
 
 from geodata import search
+from geodata.driving import OBEY_ALL, DriveGraph, DrivingRules
 from geodata.kept import BY_HEAD, BY_TAIL, KEPT, Kept, keep, nearest_kept, trace_home
 from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Position, Positions
-from geodata.speeds import HOUR_S, HOURS_A_WEEK, SpeedProfile
+from geodata.speeds import HOUR_S, HOURS_A_WEEK, Slowdown, SpeedProfile, Speeds
 
 Rows = NDArray[np.int64]
 
@@ -43,90 +43,156 @@ class Route(NamedTuple):
     length_m: float
 
 
-class Period:
-    """Hours of equal speeds, ready for the searches."""
+class Links(NamedTuple):
+    """The edges that can be driven, sorted by the port that they enter or leave; l of them, p ports."""
 
-    def __init__(self, time_s: Floats, graph: tuple[Any, ...]) -> None:
+    first: Ints
+    """(p + 1,) those at port i are first[i]:first[i + 1]."""
+    other: Ints
+    """(l,) the port at the other end."""
+    time_s: Floats
+    """(l,)"""
+    edge: Ints
+    """(l,)"""
+
+    @classmethod
+    def of(cls, at: Ints, other: Ints, time_s: Floats, n_ports: int) -> Links:
+        open_edges = np.flatnonzero(np.isfinite(time_s)).astype(np.int32)
+        edge = open_edges[np.argsort(at[open_edges], kind="stable")]
+        first = np.searchsorted(at[edge], np.arange(n_ports + 1)).astype(np.int32)
+        return cls(first, other[edge], time_s[edge], edge)
+
+
+class Period:
+    """Hours of equal times, ready for the searches."""
+
+    def __init__(self, drive: DriveGraph, time_s: Floats, scratch: search.Scratch) -> None:
+        self._drive = drive
         self.time_s = time_s
-        """(m,) by edge."""
-        self.graph = graph
+        """(q,) by edge of the drive graph, infinite where it cannot be driven."""
+        tail, head = drive.ends[:, search.TAIL], drive.ends[:, search.HEAD]
+        gap_m = np.hypot(*(drive.xy_m[head] - drive.xy_m[tail]).T)
+        driven = np.isfinite(time_s) & (gap_m > 0)
+        fastest_s_per_m = 1 / float((gap_m[driven] / time_s[driven]).max())
+        self.inward = Links.of(head, tail, time_s, len(drive.xy_m))
+        """By the port that they enter."""
+        shared = scratch.stamp, scratch.mark, scratch.dist_s, scratch.heap_s, scratch.heap_node
+        self.graph: tuple[Any, ...] = (
+            drive.xy_m, fastest_s_per_m, *self.inward[:3], drive.ends, time_s, drive.length_m, *shared
+        )  # fmt: skip
         """The first arguments of the searches."""
         self.near: tuple[Any, ...] = ()
         """The first arguments of `nearest_kept`, and of `trace_home`: empty without anchors."""
         self.home: tuple[Any, ...] = ()
 
+    @cached_property
+    def outward(self) -> Links:
+        """By the port that they leave."""
+        tail, head = self._drive.ends[:, search.TAIL], self._drive.ends[:, search.HEAD]
+        return Links.of(tail, head, self.time_s, len(self._drive.xy_m))
+
+
+class NoWayError(ValueError):
+    """No road leads from one position to the other while some are closed."""
+
 
 class RoadTravel:
-    """Travel times on a network under a speed profile.
+    """Travel times on a network under a speed profile and driving rules.
 
-    A journey is timed with the speeds of the hour of the week in which it begins. Not for several threads at once: the
-    searches share their working memory.
+    A journey is timed with the speeds of the moment in which it begins. A moment is an hour of the week, 0 to 167; what
+    `moment` gives tells beside the hour which of the slowdowns hold. Not for several threads at once: the searches
+    share their working memory.
     """
 
     def __init__(
-        self, network: RoadNetwork, speeds: SpeedProfile | None = None, anchors: Positions | None = None
+        self,
+        network: RoadNetwork,
+        speeds: Speeds | None = None,
+        anchors: Positions | None = None,
+        *,
+        rules: DrivingRules = OBEY_ALL,
+        slowdowns: Sequence[Slowdown] = (),
     ) -> None:
         """Args:
         network: the roads.
         speeds: by default the assumed ones.
         anchors: fixed places (posts) for which times are kept, so that who stands there is found without a search.
+        rules: of the units that drive.
+        slowdowns: closed and slow edges; of those that overlap in time and place the factors are multiplied.
         """
         self.network = network
         self.speeds = speeds or SpeedProfile()
+        self.rules = rules
+        self.slowdowns = tuple(slowdowns)
         self.anchors = anchors
         self._anchor_at = [] if anchors is None else list(anchors)
         period_of_hour, self._hour_of_period = self.speeds.period_of_hour()
         self._period_of_hour = period_of_hour.tolist()
-        self._periods: dict[int, Period] = {}
-        self._scratch = search.Scratch.of_size(network.n_nodes, network.n_edges)
-        # plain copies: numba compiles for arrays in memory, and would again for mapped ones
-        self._first_in, self._in_edge = np.array(network.first_in), np.array(network.in_edge)
-        self._in_tail = network.tail[self._in_edge]
-        self._ends = np.stack([network.tail, network.head, network.twin], 1)
-        self._length_m = np.array(network.length_m)
-        self._xy_m = np.array(network.node_xy_m)
+        self._periods: dict[tuple[int, int], Period] = {}
+        self._changes_s = sorted({s for down in self.slowdowns for s in (down.from_s, down.until_s)})
+        self.drive = DriveGraph.of(network, rules)
+        n_ports, n_edges = len(self.drive.xy_m), len(self.drive.ends)
+        self._scratch = search.Scratch.of_size(n_ports, n_edges)
+        self._ends, self._length_m = self.drive.ends, self.drive.length_m
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that decides the times."""
+        sha = hashlib.sha256(self.network.digest.encode())
+        sha.update(repr((self.speeds.digest, self.rules)).encode())
+        for down in self.slowdowns:
+            sha.update(repr((down.name, down.from_s, down.until_s, down.factor)).encode())
+            sha.update(down.edges.tobytes())
+        return sha.hexdigest()
+
+    def moment(self, hour: int, at_s: float) -> int:
+        """The number of a moment: an hour of the week, and the slowdowns that hold at a second of the run."""
+        return hour + HOURS_A_WEEK * bisect_right(self._changes_s, at_s)
 
     def period(self, hour: int) -> Period:
-        """Edge times in an hour of the week; hours of equal speeds share one."""
-        number = self._period_of_hour[hour]
+        """Edge times in an hour of the week, or in a moment; those of equal times share one."""
+        change, hour = divmod(hour, HOURS_A_WEEK)
+        number = self._period_of_hour[hour], change
         period = self._periods.get(number)
         if period is None:
-            period = self._periods[number] = self._prepare(int(self._hour_of_period[number]))
+            period = self._periods[number] = self._prepare(int(self._hour_of_period[number[0]]), change)
         return period
 
-    def _prepare(self, hour: int) -> Period:
-        n, s = self.network, self._scratch
-        time_s = self.speeds.edge_time_s(n, hour)
-        gap_m = np.hypot(*(n.node_xy_m[n.head] - n.node_xy_m[n.tail]).T)
-        fastest_s_per_m = 1 / float((gap_m / time_s).max())
-        links = self._first_in, self._in_tail, time_s[self._in_edge]
-        scratch = s.stamp, s.mark, s.dist_s, s.heap_s, s.heap_node
-        period = Period(time_s, (self._xy_m, fastest_s_per_m, *links, self._ends, time_s, self._length_m, *scratch))
+    def edge_time_s(self, hour: int) -> Floats:
+        """(m,) seconds along each edge of the network under the rules, infinite where it cannot be driven."""
+        return self.period(hour).time_s[: self.network.n_edges]
+
+    def _prepare(self, hour: int, change: int) -> Period:
+        n, s, drive = self.network, self._scratch, self.drive
+        edge_s = self.rules.time_s(n, self.speeds.edge_time_s(n, hour))
+        since_s = self._changes_s[change - 1] if change else -np.inf
+        with np.errstate(divide="ignore"):
+            for down in self.slowdowns:
+                if down.from_s <= since_s < down.until_s:
+                    edge_s[down.edges] /= down.factor
+        period = Period(drive, drive.time_s(edge_s), s)
         if self.anchors is not None:
-            out, home = (self._keep(time_s, self.anchors, outward) for outward in (True, False))
+            out, home = (self._keep(period, self.anchors, away) for away in (True, False))
             values = np.stack([out.time_s, out.length_m, home.time_s], axis=1)
             period.near = np.stack([out.anchor, home.anchor], axis=1), values, len(self.anchors)
             steps = np.stack([home.anchor, home.link, self._ends[home.link, search.HEAD]], axis=2)
-            period.home = steps, home.time_s, home.length_m, self._ends, time_s, self._length_m, s.path
+            period.home = steps, home.time_s, home.length_m, self._ends, period.time_s, self._length_m, s.path
         return period
 
-    def _keep(self, time_s: Floats, anchors: Positions, outward: bool) -> Kept:
-        n = self.network
-        edge, twin = anchors.edge, n.twin[anchors.edge]
+    def _keep(self, period: Period, anchors: Positions, away: bool) -> Kept:
+        time_s, ends = period.time_s, self._ends
+        edge, twin = anchors.edge, ends[anchors.edge, search.TWIN]
         share, two_way = anchors.offset_m / self._length_m[edge], twin >= 0
-        own_share = 1 - share if outward else share
-        own_s, twin_s = own_share * time_s[edge], (1 - own_share) * time_s[twin]
+        own_share = 1 - share if away else share
+        own_s, twin_s = part_s(own_share, time_s[edge]), part_s(1 - own_share, time_s[twin])
         numbers = np.arange(len(anchors), dtype=np.int32)
-        own_node, twin_node = (n.head[edge], n.tail[edge]) if outward else (n.tail[edge], n.head[edge])
-        if outward:
-            graph = n.first_out, self._ends[:, search.HEAD].copy(), time_s, np.arange(n.n_edges, dtype=np.int32)
-        else:
-            graph = self._first_in, self._in_tail, time_s[self._in_edge], self._in_edge
+        end = search.HEAD if away else search.TAIL
+        links = period.outward if away else period.inward
         return Kept(
             *keep(
-                *graph,
+                *links,
                 self._length_m,
-                np.r_[own_node, twin_node[two_way]],
+                np.r_[ends[edge, end], ends[twin[two_way], end]],
                 np.r_[own_s, twin_s[two_way]],
                 np.r_[own_share * self._length_m[edge], (1 - own_share[two_way]) * self._length_m[edge[two_way]]],
                 np.r_[numbers, numbers[two_way]],
@@ -215,7 +281,7 @@ class RoadTravel:
             best,
             cost,
             np.inf,
-            self._in_edge,
+            period.inward.edge,
             self._scratch.path,
             drive,
         )
@@ -223,11 +289,11 @@ class RoadTravel:
 
     def _trace(self, origin: Position, target: Position, hour: int) -> Route:
         """The route of a candidate that the last search found, for the same target and hour."""
-        s = self._scratch
+        s, period = self._scratch, self.period(hour)
         count, begin, end, metres, road_s = search.trace(
-            self._in_edge,
+            period.inward.edge,
             self._ends,
-            self.period(hour).time_s,
+            period.time_s,
             self._length_m,
             s.stamp,
             s.mark,
@@ -238,16 +304,32 @@ class RoadTravel:
             origin.edge,
             origin.offset_m,
         )
-        return Route(s.path[:count].copy(), begin, end, road_s, metres)
+        return Route(self._edges_of_path(count), begin, end, road_s, metres)
+
+    def _edges_of_path(self, count: int) -> Ints:
+        """The path that was found last, without connectors."""
+        path = self._scratch.path[:count]
+        edges: Ints = path[path < self.network.n_edges]
+        return edges
 
     def route(self, origin: Position, target: Position, hour: int) -> Route:
-        """The fastest route between two positions."""
+        """The fastest route between two positions.
+
+        Raises:
+            NoWayError: closures leave none.
+        """
         one = Positions(np.array([origin.edge], np.int32), np.array([origin.offset_m]))
-        self.nearest(target, np.zeros(1, np.int64), one, np.zeros(1), np.ones(1), hour)
+        found, _ = self.nearest(target, np.zeros(1, np.int64), one, np.zeros(1), np.ones(1), hour)
+        if not len(found):
+            raise NoWayError(f"no open way from {origin} to {target}")
         return self._trace(origin, target, hour)
 
     def route_home(self, origin: Position, anchor: int, hour: int) -> Route:
-        """The fastest route from a position to an anchor."""
+        """The fastest route from a position to an anchor.
+
+        Raises:
+            NoWayError: closures leave none.
+        """
         if self.anchors is None:
             raise ValueError("no anchors were given to drive home to")
         post = self._anchor_at[anchor]
@@ -261,7 +343,7 @@ class RoadTravel:
         )
         if not count:
             return self.route(origin, post, hour)
-        return Route(self._scratch.path[:count].copy(), begin, end, road_s, metres)
+        return Route(self._edges_of_path(count), begin, end, road_s, metres)
 
     def times(self, origins: Positions, target: Position, hour: int) -> Floats:
         """(n,) seconds at the roads' speed from each of n origins to one position."""
@@ -271,146 +353,10 @@ class RoadTravel:
         result[rows] = seconds
         return result
 
-    def reach(
-        self,
-        positions: Positions,
-        hour: int,
-        limit_s: float = np.inf,
-        speed_factor: float = 1.0,
-        delay_s: Floats | float = 0.0,
-    ) -> Floats:
-        """(n_nodes,) seconds from the position that is first at each node; infinity beyond the limit.
 
-        Args:
-            positions: where units set off.
-            hour: of the week.
-            limit_s: how far it is looked.
-            speed_factor: on the roads' speed.
-            delay_s: before they set off, for all or for each position.
-        """
-        delay_s = np.broadcast_to(delay_s, len(positions))
-        n, time_s = self.network, self.period(hour).time_s / speed_factor
-        share = positions.offset_m / self._length_m[positions.edge]
-        back = n.twin[positions.edge]
-        two_way = back >= 0
-        seeds = np.r_[n.head[positions.edge], n.tail[positions.edge][two_way]]
-        seed_s = np.r_[(1 - share) * time_s[positions.edge], share[two_way] * time_s[back[two_way]]]
-        seed_s += np.r_[delay_s, delay_s[two_way]]
-        dist_s = np.empty(n.n_nodes)
-        room = n.n_edges + len(seeds)
-        search.spread(
-            n.first_out,
-            self._ends[:, search.HEAD].copy(),
-            time_s,
-            np.empty(room),
-            np.empty(room, np.int32),
-            seeds,
-            seed_s,
-            limit_s,
-            dist_s,
-        )
-        return dist_s
-
-    def reach_stretches(
-        self,
-        positions: Positions,
-        limits_s: Sequence[float],
-        hour: int,
-        speed_factor: float = 1.0,
-        delay_s: Floats | float = 0.0,
-    ) -> Stretches:
-        """The stretches of street that are reached within each limit from any of the positions, exact to the metre: the
-        last street is cut where the time runs out. Arguments as of `reach`."""
-        n, time_s = self.network, self.period(hour).time_s / speed_factor
-        node_s = self.reach(positions, hour, max(limits_s), speed_factor, delay_s)
-        forward_s, backward_s = np.full(n.n_streets, np.inf), np.full(n.n_streets, np.inf)
-        forward_s[n.street[~n.backward]] = time_s[~n.backward]
-        backward_s[n.street[n.backward]] = time_s[n.backward]
-        first = n.edge_of_street
-        begin = np.where(n.backward[first], n.head[first], n.tail[first])
-        end = np.where(n.backward[first], n.tail[first], n.head[first])
-        # a position parts its street in two, so that on each part time runs inwards from the ends alone
-        share = positions.offset_m / self._length_m[positions.edge]
-        at_street = n.street[positions.edge]
-        at_share = np.where(n.backward[positions.edge], 1 - share, share)
-        every = np.arange(n.n_streets)
-        street = np.r_[every, every, at_street]
-        where = np.r_[np.zeros(n.n_streets), np.ones(n.n_streets), at_share]
-        when_s = np.r_[node_s[begin], node_s[end], np.broadcast_to(delay_s, len(positions))]
-        order = np.lexsort((where, street))
-        street, where, when_s = street[order], where[order], when_s[order]
-        joined = street[1:] == street[:-1]
-        # a position that sets off late may be passed sooner by others, from either side
-        for a in np.flatnonzero(joined & np.isin(street[1:], at_street)):
-            when_s[a + 1] = min(when_s[a + 1], when_s[a] + (where[a + 1] - where[a]) * forward_s[street[a]])
-        for a in np.flatnonzero(joined & np.isin(street[1:], at_street))[::-1]:
-            when_s[a] = min(when_s[a], when_s[a + 1] + (where[a + 1] - where[a]) * backward_s[street[a]])
-        street, low, high = street[:-1][joined], where[:-1][joined], where[1:][joined]
-        low_s, high_s = when_s[:-1][joined], when_s[1:][joined]
-        found: list[Stretches] = []
-        for number, limit_s in enumerate(limits_s):
-            ahead = np.maximum(limit_s - low_s, 0) / forward_s[street]
-            behind = np.maximum(limit_s - high_s, 0) / backward_s[street]
-            until = np.minimum(low + ahead, high)
-            since = np.maximum(high - behind, until)
-            found += [
-                Stretches(street, low, until, np.full(len(street), number)),
-                Stretches(street, since, high, np.full(len(street), number)),
-            ]
-        columns = [np.concatenate(column) for column in zip(*found, strict=True)]
-        some = columns[2] > columns[1]
-        return Stretches(*(column[some] for column in columns))
-
-    def reach_lines(
-        self,
-        positions: Positions,
-        limits_s: Sequence[float],
-        hour: int,
-        speed_factor: float = 1.0,
-        delay_s: Floats | float = 0.0,
-    ) -> gpd.GeoDataFrame:
-        """One row a limit, in rising order: `limit_s`, and as `geometry` the stretches reached within it but not
-        within the one before. Arguments as of `reach`."""
-        limits = sorted(limits_s)
-        stretches = self.reach_stretches(positions, limits, hour, speed_factor, delay_s)
-        lines = self.network.lines
-        rows = []
-        inside: dict[int, list[tuple[float, float]]] = {}
-        for number in range(len(limits)):
-            of_limit = stretches.limit == number
-            now: dict[int, list[tuple[float, float]]] = {}
-            for street, low, high in zip(
-                stretches.street[of_limit], stretches.from_share[of_limit], stretches.to_share[of_limit], strict=True
-            ):
-                now.setdefault(int(street), []).append((float(low), float(high)))
-            pieces: list[Any] = []
-            for street, spans in now.items():
-                for low, high in _minus(_merged(spans), _merged(inside.get(street, []))):
-                    whole = low <= 0 and high >= 1
-                    pieces.append(lines[street] if whole else substring(lines[street], low, high, normalized=True))
-            rows.append(shapely.MultiLineString(pieces))
-            inside = now
-        return gpd.GeoDataFrame({"limit_s": limits}, geometry=rows, crs=self.network.epsg)
-
-
-class Stretches(NamedTuple):
-    """Stretches of streets, in shares of the street's line; those of one street and limit do not overlap."""
-
-    street: Ints
-    from_share: Floats
-    to_share: Floats
-    limit: Ints
-    """Which of the limits it is reached within."""
-
-    def overlap(self, street: Ints, from_share: Floats, to_share: Floats, n_limits: int) -> Floats:
-        """(n, n_limits) share of street that n given spans have in common with the stretches of each limit."""
-        spans = pd.DataFrame({"street": street, "low": from_share, "high": to_share, "row": np.arange(len(street))})
-        mine = pd.DataFrame({"street": self.street, "a": self.from_share, "b": self.to_share, "limit": self.limit})
-        both = spans.merge(mine, on="street")
-        common = np.minimum(both["high"], both["b"]) - np.maximum(both["low"], both["a"])
-        cell = both["row"].to_numpy() * n_limits + both["limit"].to_numpy()
-        total: Floats = np.bincount(cell, np.maximum(common, 0), minlength=len(street) * n_limits).astype(float)
-        return total.reshape(len(street), n_limits)
+def part_s(share: Floats, edge_s: Floats) -> Floats:
+    """Seconds along shares of edges; none along no share, even of a closed edge."""
+    return np.where(share > 0, np.where(share > 0, share, 1.0) * edge_s, 0.0)
 
 
 @dataclass(frozen=True)
@@ -422,28 +368,3 @@ class HourOfWeek:
 
     def __call__(self, at_s: float) -> int:
         return int((self.start_s + at_s) // HOUR_S) % HOURS_A_WEEK
-
-
-def _merged(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    merged: list[tuple[float, float]] = []
-    for low, high in sorted(spans):
-        if merged and low <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return merged
-
-
-def _minus(spans: list[tuple[float, float]], holes: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    left = []
-    for low, high in spans:
-        at = low
-        for hole_low, hole_high in holes:
-            if hole_high <= at or hole_low >= high:
-                continue
-            if hole_low > at:
-                left.append((at, hole_low))
-            at = max(at, hole_high)
-        if at < high:
-            left.append((at, high))
-    return left

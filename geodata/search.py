@@ -2,7 +2,7 @@
 
 Plain arrays in and out; `geodata.routing` gives them their meaning. A graph is (first, other, time_s): the links of
 node i are first[i]:first[i + 1], other the node that a link leads to. For a search against the traffic the links of a
-node are the edges that enter it.
+node are the edges that enter it. A node here is a port of `geodata.turns`: two edges of one street need not share it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def compiled(function: Any) -> Any:
 
 
 TAIL, HEAD, TWIN = 0, 1, 2
-"""Columns of `ends`, which has a row an edge."""
+"""Columns of `ends`, which has a row an edge; -1 as twin: none that may be driven."""
 STAMP, VIA, LINK_STAMP, FIRST_LINK, SETTLED = 0, 1, 2, 3, 4
 """Columns of `mark`, which has a row a node: the search that reached it last and by which link, the search in which
 candidates leave by it and the first of them, the search that settled it last."""
@@ -120,6 +120,12 @@ def offer(best: Any, best_cost: Any, n_best: int, row: int, cost: float) -> int:
 
 
 @compiled
+def part_s(share: float, edge_s: float) -> float:
+    """Seconds along a share of an edge; none along no share, even of a closed edge, whose time is infinite."""
+    return share * edge_s if share > 0.0 else 0.0
+
+
+@compiled
 def direct_s(ends: Any, time_s: Any, edge: int, share: float, target_edge: int, target_share: float) -> float:
     """Seconds along the street that two positions share; infinity where they share none, or it is one-way against."""
     back = ends[target_edge, TWIN]
@@ -129,9 +135,9 @@ def direct_s(ends: Any, time_s: Any, edge: int, share: float, target_edge: int, 
         return np.inf
     seconds = np.inf
     if share <= target_share:
-        seconds = (target_share - share) * time_s[target_edge]
+        seconds = part_s(target_share - share, time_s[target_edge])
     elif back >= 0:
-        seconds = (share - target_share) * time_s[back]
+        seconds = part_s(share - target_share, time_s[back])
     return seconds
 
 
@@ -205,7 +211,7 @@ def nearest(
         if cost <= limit and cost < np.inf:
             n_best = offer(best, best_cost, n_best, row, cost)
         node = ends[e, HEAD]
-        link_s[2 * i] = (1.0 - share) * time_s[e]
+        link_s[2 * i] = part_s(1.0 - share, time_s[e])
         next_link[2 * i] = mark[node, FIRST_LINK] if mark[node, LINK_STAMP] == now else -1
         mark[node, LINK_STAMP] = now
         mark[node, FIRST_LINK] = 2 * i
@@ -214,8 +220,8 @@ def nearest(
             n_goals += 1
         twin = ends[e, TWIN]
         if twin >= 0:
-            node = ends[e, TAIL]
-            link_s[2 * i + 1] = share * time_s[twin]
+            node = ends[twin, HEAD]
+            link_s[2 * i + 1] = part_s(share, time_s[twin])
             next_link[2 * i + 1] = mark[node, FIRST_LINK] if mark[node, LINK_STAMP] == now else -1
             mark[node, LINK_STAMP] = now
             mark[node, FIRST_LINK] = 2 * i + 1
@@ -226,12 +232,12 @@ def nearest(
     size = 0
     node = ends[target_edge, TAIL]
     mark[node, STAMP] = now
-    dist_s[node] = target_share * time_s[target_edge]
+    dist_s[node] = part_s(target_share, time_s[target_edge])
     mark[node, VIA] = -1
     size = push(heap_s, heap_node, size, dist_s[node] + _ahead_s(xy_m, fastest_s_per_m, goals, n_goals, node), node)
     if back >= 0:
-        node = ends[target_edge, HEAD]
-        road = (1.0 - target_share) * time_s[back]
+        node = ends[back, TAIL]
+        road = part_s(1.0 - target_share, time_s[back])
         if mark[node, STAMP] != now or road < dist_s[node]:
             mark[node, STAMP] = now
             dist_s[node] = road
@@ -240,7 +246,7 @@ def nearest(
     while size > 0:
         node = heap_node[0]
         worst = min(limit, best_cost[k - 1]) if n_best == k else limit
-        if least_delay + least_slowness * heap_s[0] > worst:
+        if least_delay + least_slowness * heap_s[0] > worst or heap_s[0] == np.inf:
             break
         size = pop(heap_s, heap_node, size)
         if mark[node, SETTLED] == now:
@@ -252,7 +258,7 @@ def nearest(
             while link >= 0:
                 row = rows[link >> 1]
                 cost = delay_s[row] + slowness[row] * (reached + link_s[link])
-                if cost <= limit:
+                if cost <= limit and cost < np.inf:
                     n_best = offer(best, best_cost, n_best, row, cost)
                 link = next_link[link]
         for j in range(first_in[node], first_in[node + 1]):
@@ -308,14 +314,14 @@ def trace(
     road = direct_s(ends, time_s, edge, share, target_edge, target_share)
     start = -1
     node = ends[edge, HEAD]
-    if mark[node, STAMP] == now and dist_s[node] + (1.0 - share) * time_s[edge] < road:
-        road = dist_s[node] + (1.0 - share) * time_s[edge]
+    if mark[node, STAMP] == now and dist_s[node] + part_s(1.0 - share, time_s[edge]) < road:
+        road = dist_s[node] + part_s(1.0 - share, time_s[edge])
         start = edge
     twin = ends[edge, TWIN]
     if twin >= 0:
-        node = ends[edge, TAIL]
-        if mark[node, STAMP] == now and dist_s[node] + share * time_s[twin] < road:
-            road = dist_s[node] + share * time_s[twin]
+        node = ends[twin, HEAD]
+        if mark[node, STAMP] == now and dist_s[node] + part_s(share, time_s[twin]) < road:
+            road = dist_s[node] + part_s(share, time_s[twin])
             start = twin
     if start < 0:
         count, begin, end, metres = lay_direct(ends, length_m, path, edge, share, target_edge, target_share)

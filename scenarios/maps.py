@@ -28,6 +28,7 @@ from dispatch.log import RunLog
 from geodata.city import City
 from geodata.grid import Level
 from geodata.network import Floats, RoadClass
+from geodata.reach import reach_lines
 from geodata.routing import RoadTravel
 from geodata.speeds import SpeedProfile
 from scenarios.build import turn_out_by_post, units_of
@@ -158,7 +159,8 @@ def _roads(city: City, road_class: RoadClass) -> NDArray[np.object_]:
 def _reach(city: City, scenario: Scenario, speeds: SpeedProfile, encoder: Encoder) -> list[dict[str, Any]]:
     """One entry a limit, the longest first, so that what is reached sooner is drawn over it."""
     manned = np.unique([unit.post for unit in units_of(scenario, city)])
-    bands = RoadTravel(city.network, speeds).reach_lines(
+    bands = reach_lines(
+        RoadTravel(city.network, speeds),
         city.posts.positions.take(manned),
         _limits(scenario),
         REACH_HOUR,

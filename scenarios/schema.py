@@ -283,6 +283,7 @@ class OffPeakKmh(Part):
     arterial: Positive = Field(default=36.0, description="主干路 [A]")
     collector: Positive = Field(default=28.0, description="次干路 [A]")
     local: Positive = Field(default=20.0, description="支路 [A]")
+    pedestrian: Positive = Field(default=10.0, description="步行街, for units that may use them. [A]")
 
 
 class PeakKmh(Part):
@@ -292,6 +293,7 @@ class PeakKmh(Part):
     arterial: Positive = Field(default=21.0, description="主干路; Changsha 2020. [P]")
     collector: Positive = Field(default=18.0, description="次干路 [A]")
     local: Positive = Field(default=15.0, description="支路 [A]")
+    pedestrian: Positive = Field(default=8.0, description="步行街, for units that may use them. [A]")
 
 
 class SpeedsPart(Part):

@@ -10,6 +10,7 @@ import pandas as pd
 from geodata.city import City
 from geodata.network import Floats
 from geodata.positions import snap
+from geodata.reach import reach_stretches
 from geodata.routing import RoadTravel
 
 
@@ -34,7 +35,7 @@ def cell_coverage(
     """
     network, pieces = city.network, city.pieces
     limits_s = [60.0 * m for m in minutes]
-    stretches = travel.reach_stretches(city.posts.positions, limits_s, hour, speed_factor, turn_out_s)
+    stretches = reach_stretches(travel, city.posts.positions, limits_s, hour, speed_factor, turn_out_s)
     street_m = network.street_length_m[pieces.street]
     common = stretches.overlap(pieces.street, pieces.from_m / street_m, pieces.to_m / street_m, len(limits_s))
     reached_m = np.stack(

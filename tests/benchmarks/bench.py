@@ -232,9 +232,7 @@ def load_city(city: City) -> Iterator[Figure]:
 
 def main() -> None:
     city = made_city()
-    print(
-        f"A made network of {city.network.n_nodes:,} nodes and {city.network.n_edges:,} directed edges, {UNITS} units"
-    )
+    print(f"A made network of {city.network.n_nodes:,} nodes and {city.network.n_open:,} directed edges, {UNITS} units")
     wanted = set(sys.argv[1:])
     figures = [
         figure

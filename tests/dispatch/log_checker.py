@@ -92,7 +92,7 @@ class Roads:
         if key not in self._graphs:
             time_s = self.seconds(hour)
             graph = nx.DiGraph()
-            for edge in np.argsort(-time_s, kind="stable").tolist():
+            for edge in np.argsort(-time_s[: self.network.n_open], kind="stable").tolist():
                 # of parallel streets the fastest comes last, and stays
                 graph.add_edge(int(self.network.tail[edge]), int(self.network.head[edge]), s=time_s[edge], edge=edge)
             self._graphs[key] = graph, time_s

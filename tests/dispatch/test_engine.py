@@ -57,7 +57,7 @@ units_st = st.lists(
 
 def problem_of(pose, call, calls, units, **rest):
     """The drawn values as a problem: a negative place is a post, another one an edge."""
-    n_edges = pose.city.network.n_edges
+    n_edges = pose.city.network.n_open
     return pose(
         [
             call(
@@ -91,7 +91,7 @@ def busy(pose, call):
     """Two days, in which incidents wait, second units are called off, shifts end under way, and not all is cleared."""
     rng = np.random.default_rng(135)
     n, network = 260, pose.city.network
-    edge = rng.integers(0, network.n_edges, n)
+    edge = rng.integers(0, network.n_open, n)
     calls = [
         call(
             received_s=float(rng.uniform(0, 2 * DAY_S)),

@@ -202,7 +202,7 @@ def test_an_osm_file_is_read_by_its_own_reader(tmp_path: Path) -> None:
     path = tmp_path / "a.osm"
     path.write_text(f'{text}<way id="1"><nd ref="1"/><nd ref="2"/><tag k="highway" v="primary"/></way></osm>')
     city, _ = assemble_city(str(path), name="长沙", n_posts=1)
-    assert city.network.n_edges == 2
+    assert city.network.n_open == 2
     assert city.sources == ("roads: a.osm, © OpenStreetMap contributors, ODbL",)
 
 
@@ -229,7 +229,7 @@ def test_impossible_options_are_refused_all_at_once(roads: Path) -> None:
     told = [f"{fault.place} = {fault.found}, expected {fault.expected}" for fault in refusal.value.faults]
     assert told == [
         "cell_m = 0, expected more than 0 m",
-        "cell_kind = 'round', expected square or hex",
+        "cell_kind = 'round', expected square or hex or blocks",
         "n_posts = 0, expected at least 1",
         "residents = -5, expected at least 1",
     ]

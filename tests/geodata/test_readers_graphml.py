@@ -137,8 +137,8 @@ def test_a_projected_graph_is_read_in_its_own_crs(tmp_path: Path) -> None:
 def test_a_real_graph_keeps_every_edge_of_its_main_part(name: str) -> None:
     network, _ = build_network(read_graphml(DATA / name)[0])
     graph = osmnx.truncate.largest_component(osmnx.load_graphml(DATA / name), strongly=True)
-    assert (network.n_nodes, network.n_edges) == (len(graph), len(graph.edges))
-    assert network.length_m.sum() == pytest.approx(sum(length for *_, length in graph.edges(data="length")), rel=1e-6)
+    assert (network.n_nodes, network.n_open) == (len(graph), len(graph.edges))
+    assert network.length_m[: network.n_open].sum() == pytest.approx(sum(length for *_, length in graph.edges(data="length")), rel=1e-6)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

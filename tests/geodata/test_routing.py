@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from geodata.network import OneWay, RoadNetwork, Streets, build_network
 from geodata.positions import Position, Positions
+from geodata.reach import reach_lines, reach_stretches
 from geodata.routing import RoadTravel, Route
 
 RUSH_HOUR = 18
@@ -42,7 +43,7 @@ def random_network(rng: np.random.Generator, n: int) -> RoadNetwork:
 
 
 def random_positions(network: RoadNetwork, rng: np.random.Generator, n: int) -> Positions:
-    edge = rng.integers(0, network.n_edges, n).astype(np.int32)
+    edge = rng.integers(0, network.n_open, n).astype(np.int32)
     return Positions(edge, rng.random(n) * network.length_m[edge])
 
 
@@ -56,7 +57,7 @@ def reference_times(travel: RoadTravel, origins: Positions, target: Position, ho
         if (twin := int(network.twin[place.edge])) >= 0:
             marks.setdefault(twin, []).append((1 - share, name))
     graph = nx.MultiDiGraph()
-    for edge in range(network.n_edges):
+    for edge in range(network.n_open):
         stops = [
             (0.0, int(network.tail[edge])),
             *sorted(marks.get(edge, []), key=lambda stop: stop[0]),
@@ -166,7 +167,7 @@ def test_what_is_reached_is_what_routes_reach(seed: int) -> None:
     posts = random_positions(network, rng, 3)
     limits_s = (60.0, 180.0, 300.0)
     delay_s = rng.choice([0.0, 30.0, 75.0], 3)
-    stretches = travel.reach_stretches(posts, limits_s, RUSH_HOUR, speed_factor=1.3, delay_s=delay_s)
+    stretches = reach_stretches(travel, posts, limits_s, RUSH_HOUR, speed_factor=1.3, delay_s=delay_s)
     for probe in [*random_positions(network, rng, 15), *posts]:
         seconds = (delay_s + travel.times(posts, probe, RUSH_HOUR) / 1.3).min()
         share = probe.offset_m / network.length_m[probe.edge]
@@ -183,7 +184,7 @@ def test_the_bands_of_reach_share_no_road_and_leave_none_out() -> None:
     network = random_network(rng, 25)
     travel = RoadTravel(network)
     posts = random_positions(network, rng, 2)
-    bands = travel.reach_lines(posts, (60.0, 300.0, 1e6), RUSH_HOUR)
+    bands = reach_lines(travel, posts, (60.0, 300.0, 1e6), RUSH_HOUR)
     assert bands["limit_s"].tolist() == [60.0, 300.0, 1e6]
     assert bands.length.sum() == pytest.approx(network.street_length_m.sum())
     assert (bands.length > 0).all()

@@ -1,0 +1,63 @@
+"""What is wrong with a source of roads, counted, with what was done about it and where it lies: nothing is dropped
+silently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+MOST_EXAMPLES = 5
+DEFECT_COLUMNS = ("kind", "done", "label", "length_m", "geometry")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Defect:
+    """One kind of fault in a source, with all of its cases."""
+
+    kind: str
+    """What it is, in the plural: "islands"."""
+    done: str
+    """What was done about it: "left out"."""
+    label: tuple[str, ...]
+    """What a user finds each case by in the source: a way's number, a row, a name; "" where there is nothing."""
+    shapes: NDArray[np.object_]
+    """A shape for each case, in the CRS `epsg`; None for a case that lies nowhere."""
+    epsg: int
+    length_m: float | None = None
+    """In all; None: as long as the shapes."""
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def metres(self) -> float:
+        return float(np.nansum(shapely.length(self.shapes))) if self.length_m is None else self.length_m
+
+    def __str__(self) -> str:
+        named = [label for label in dict.fromkeys(self.label) if label][:MOST_EXAMPLES]
+        length = f", {self.metres / 1000:,.1f} km" if self.metres > 0 else ""
+        examples = f" ({', '.join(named)}{' …' if len(set(self.label)) > MOST_EXAMPLES else ''})" if named else ""
+        return f"{len(self):,} {self.kind}{length}: {self.done}{examples}"
+
+
+def defect_table(defects: Iterable[Defect], epsg: int) -> gpd.GeoDataFrame:
+    """A row a case, columns `DEFECT_COLUMNS`, in one CRS; for saving and for QGIS."""
+    tables = [
+        gpd.GeoDataFrame(
+            {"kind": d.kind, "done": d.done, "label": list(d.label), "length_m": shapely.length(d.shapes)},
+            geometry=d.shapes,
+            crs=d.epsg,
+        ).to_crs(epsg)
+        for d in defects
+        if len(d)
+    ]
+    if not tables:
+        empty = {column: pd.Series([], dtype=object) for column in DEFECT_COLUMNS[:3]}
+        return gpd.GeoDataFrame(empty | {"length_m": pd.Series([], dtype=float)}, geometry=[], crs=epsg)
+    return gpd.GeoDataFrame(pd.concat(tables, ignore_index=True), crs=epsg)[list(DEFECT_COLUMNS)]
