@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
-from geodata.network import Floats, Ints, RoadNetwork
+from geodata.network import Floats, Ints, RoadClass, RoadNetwork
+from geodata.snapping import Snapper, points_along
 
 
 class Position(NamedTuple):
@@ -46,24 +46,27 @@ class Positions:
         return Positions(self.edge[rows], self.offset_m[rows])
 
 
+def snapper(network: RoadNetwork) -> Snapper:
+    """The index of the streets that cars may drive on, made when first asked for and kept with the network."""
+    kept = vars(network)
+    if "snapper" not in kept:
+        kept["snapper"] = Snapper(network.shape_first, network.shape_xy_m, network.street_class != RoadClass.PEDESTRIAN)
+    index: Snapper = kept["snapper"]
+    return index
+
+
 def snap(network: RoadNetwork, xy_m: Floats) -> tuple[Positions, Floats]:
     """The nearest point on a street for each of (n, 2) points, and the distance in metres (n,).
 
-    Of two streets equally near, the one with the smaller number is taken.
+    Of two streets equally near, the one with the smaller number is taken. Pedestrian streets are passed over.
+
+    Raises:
+        ValueError: a coordinate that is not a number, or is nowhere on Earth.
     """
-    points = np.asarray(shapely.points(np.asarray(xy_m, float).reshape(-1, 2)))
-    if not len(points):
-        return Positions(np.empty(0, np.int32), np.empty(0)), np.empty(0)
-    found = network.tree.query_nearest(points, all_matches=True)
-    order = np.lexsort(found[::-1])
-    _, first = np.unique(found[0][order], return_index=True)
-    street = found[1][order][first]
-    line = network.lines[street]
-    distance_m = shapely.distance(points, line)
-    share = shapely.line_locate_point(line, points, normalized=True)
-    edge = network.edge_of_street[street]
-    share = np.where(network.backward[edge], 1 - share, share)
-    return Positions(edge, share * network.length_m[edge]), distance_m
+    near = snapper(network).nearest(xy_m)
+    edge = network.edge_of_street[near.street]
+    share = np.where(network.backward[edge], 1 - near.share, near.share)
+    return Positions(edge, share * network.length_m[edge]), near.distance_m
 
 
 def locate(network: RoadNetwork, positions: Positions) -> Floats:
@@ -71,5 +74,4 @@ def locate(network: RoadNetwork, positions: Positions) -> Floats:
     edge = positions.edge
     share = np.clip(positions.offset_m / network.length_m[edge], 0, 1)
     share = np.where(network.backward[edge], 1 - share, share)
-    points = shapely.line_interpolate_point(network.lines[network.street[edge]], share, normalized=True)
-    return shapely.get_coordinates(points)
+    return points_along(network.shape_first, network.shape_xy_m, network.street[edge], share)
