@@ -9,15 +9,17 @@ import pyproj
 import shapely
 from pyproj.exceptions import CRSError, ProjError
 
+from geodata.datum import Datum, parse_datum
 from geodata.errors import Fault, InputError
 from geodata.network import Bools, Floats
 
 LONLAT = 4326
+CGCS2000_LONLAT = 4490
 MAX_SCALE_ERROR = 0.01
 """A metre of a usable projected CRS is a metre on the ground within this share. Assumed."""
 
 # Coarse outline of China (longitude, latitude), islands and coast included; it only chooses between two transverse
-# Mercator families of like accuracy, so a few kilometres at a border do not matter.
+# Mercator families of like accuracy and finds swapped coordinates, so a few kilometres at a border do not matter.
 # fmt: off
 _CHINA = shapely.Polygon([
     (73.5, 39.5), (80.2, 45.0), (82.5, 47.2), (85.5, 48.4), (87.8, 49.2), (91.0, 46.0), (95.4, 44.2), (98.0, 42.7),
@@ -60,8 +62,26 @@ def parse_crs(text: str | int, source: str) -> pyproj.CRS:
     try:
         return pyproj.CRS(text)
     except CRSError as error:
-        fault = Fault(source, "CRS", repr(text), "a CRS such as EPSG:4326", "Name the CRS by its EPSG code.")
-        raise InputError(fault) from error
+        expected = f"a CRS such as EPSG:4326, or {', '.join(datum.value for datum in Datum)}"
+        raise InputError(Fault(source, "CRS", repr(text), expected, "Name the CRS by its EPSG code.")) from error
+
+
+def parse_declared(text: str | int, source: str) -> pyproj.CRS | Datum:
+    """What a user declares coordinates to be in: a CRS, or GCJ-02 or BD-09, which no CRS stands for: such coordinates
+    are converted as they are read.
+
+    Raises:
+        InputError: neither a datum nor a CRS.
+    """
+    datum = parse_datum(text)
+    if datum is Datum.WGS84 or datum is Datum.CGCS2000:
+        return pyproj.CRS(LONLAT if datum is Datum.WGS84 else CGCS2000_LONLAT)
+    return datum or parse_crs(text, source)
+
+
+def in_china(lonlat: Floats) -> Bools:
+    """(n,) whether each of (n, 2) pairs in degrees lies inside a coarse outline of China."""
+    return np.asarray(shapely.contains_xy(_CHINA, lonlat[:, 0], lonlat[:, 1]))
 
 
 def in_range(lonlat: Floats) -> Bools:
