@@ -81,7 +81,8 @@ def parse_declared(text: str | int, source: str) -> pyproj.CRS | Datum:
 
 def in_china(lonlat: Floats) -> Bools:
     """(n,) whether each of (n, 2) pairs in degrees lies inside a coarse outline of China."""
-    return np.asarray(shapely.contains_xy(_CHINA, lonlat[:, 0], lonlat[:, 1]))
+    with np.errstate(invalid="ignore"):  # what is not finite lies outside
+        return np.asarray(shapely.contains_xy(_CHINA, lonlat[:, 0], lonlat[:, 1]))
 
 
 def in_range(lonlat: Floats) -> Bools:

@@ -44,8 +44,13 @@ def placed(
 
     Raises:
         InputError: by row: coordinates that are not finite, at (0, 0), that look swapped, or that are no degrees
-            although a datum was declared; degrees declared as metres.
+            although a datum was declared; degrees declared as metres; a CRS that is neither geographic nor projected.
     """
+    if not (isinstance(declared, Datum) or declared.is_geographic or declared.is_projected):
+        mend = "Declare the CRS that the coordinates are in, such as EPSG:4547."
+        raise InputError(
+            Fault(source, "CRS", f"{declared.name} ({declared.type_name})", "one tied to the ground", mend)
+        )
     shapes = shapely.force_2d(np.asarray(table.geometry.array, object))
     xy, row = shapely.get_coordinates(shapes, return_index=True)
     one_point = (shapely.get_type_id(shapes) == 0)[row]

@@ -93,9 +93,12 @@ def _read_gdal(opened: str, wanted: str, layer: str | None, source: str) -> tupl
         return pyogrio.read_dataframe(opened, layer=layer, encoding=encoding), layer
     except shapely.errors.GEOSException as error:
         raise InputError(*_impossible_shapes(opened, layer or "", source, str(error))) from error
-    except (RuntimeError, UnicodeDecodeError, OSError, zipfile.BadZipFile, zlib.error) as error:  # GDAL's are the first
+    except (RuntimeError, UnboundLocalError, UnicodeDecodeError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        # GDAL's errors are the first; pyogrio 0.13 ends in the second where GDAL cannot write a damaged CRS out
+        broken_crs = isinstance(error, UnboundLocalError)
         # what follows in GDAL's message is advice to programmers
-        found = (str(error).strip() or type(error).__name__).splitlines()[0].partition("; It might help")[0].rstrip(".")
+        told = "a CRS that cannot be read" if broken_crs else str(error).strip() or type(error).__name__
+        found = told.splitlines()[0].partition("; It might help")[0].rstrip(".")
         mend = "The file may be cut short: copy it anew, or open it in QGIS and export it as GPKG."
         raise _refusal(source, layer or "", found, "a layer that GDAL reads", mend) from error
 
@@ -135,7 +138,7 @@ def _inside_zip(path: Path, layer: str | None) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
         raise _refusal(str(path), "", f"no ZIP archive, or one cut short ({error})", expected, mend) from error
     layers = [name for name in names if name.lower().endswith(_IN_ZIP) and not name.startswith("__MACOSX/")]
     named = [name for name in layers if Path(name).stem == layer]

@@ -291,6 +291,24 @@ class TestLayers:
             archive.writestr("readme.txt", "")
         assert "found no layer among readme.txt" in refusal(lambda: open_layer(path, POINTS))
 
+    def test_an_archive_of_an_unknown_kind_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.geojson", "")
+        content = path.read_bytes()
+        entry = content.index(b"PK\1\2")
+        path.write_bytes(content[: entry + 6] + b"\xf2" + content[entry + 7 :])
+        assert "zip file version 24.2" in refusal(lambda: open_layer(path, POINTS))
+
+    def test_a_crs_that_is_tied_to_no_ground_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "p.parquet"
+        local = 'ENGCRS["site grid",EDATUM[""],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
+        points().set_crs(local, allow_override=True).to_parquet(path)
+        assert "CRS: found site grid (Engineering CRS); expected one tied to the ground" in refusal(
+            lambda: open_layer(path, POINTS)
+        )
+        assert len(open_layer(path, POINTS, crs="WGS84")) == 20
+
     def test_plain_parquet_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "p.parquet"
         points().drop(columns="geometry").to_parquet(path)
@@ -307,8 +325,13 @@ class TestLayers:
     def test_a_file_with_changed_bytes_is_read_or_refused(
         self, tmp_path: Path, suffix: str, data: st.DataObject
     ) -> None:
-        path = tmp_path / f"posts.{suffix}"
-        points().to_parquet(path) if suffix == "parquet" else points().to_file(path)
+        good, path = tmp_path / "good", tmp_path / f"posts.{suffix}"
+        if not good.exists():
+            good.mkdir()
+            write = points().to_parquet if suffix == "parquet" else points().to_file
+            write(good / path.name)
+        for file in good.iterdir():
+            (tmp_path / file.name).write_bytes(file.read_bytes())
         content = bytearray(path.read_bytes())
         for at in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=6)):
             content[at] = data.draw(st.integers(0, 255))
