@@ -30,6 +30,7 @@ _CHINA = shapely.Polygon([
     (82.0, 30.2), (78.5, 32.4), (78.0, 35.4), (74.5, 37.2),
 ])
 # fmt: on
+shapely.prepare(_CHINA)
 
 
 def projected_epsg(lon: float, lat: float) -> int:

@@ -51,7 +51,9 @@ def placed(
         raise InputError(
             Fault(source, "CRS", f"{declared.name} ({declared.type_name})", "one tied to the ground", mend)
         )
-    shapes = shapely.force_2d(np.asarray(table.geometry.array, object))
+    shapes = np.asarray(table.geometry.array, object)
+    if shapely.has_z(shapes).any():
+        shapes = shapely.force_2d(shapes)
     xy, row = shapely.get_coordinates(shapes, return_index=True)
     one_point = (shapely.get_type_id(shapes) == 0)[row]
     raise_first(_faults(xy, row, one_point, declared, source, place))
