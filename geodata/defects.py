@@ -39,11 +39,23 @@ class Defect:
     def metres(self) -> float:
         return float(np.nansum(shapely.length(self.shapes))) if self.length_m is None else self.length_m
 
+    @property
+    def general(self) -> bool:
+        """It is about the source as a whole."""
+        return self.label == ("",) and self.shapes[0] is None
+
     def __str__(self) -> str:
-        named = [label for label in dict.fromkeys(self.label) if label][:MOST_EXAMPLES]
+        count = "" if self.general else f"{len(self):,} "
         length = f", {self.metres / 1000:,.1f} km" if self.metres > 0 else ""
-        examples = f" ({', '.join(named)}{' …' if len(set(self.label)) > MOST_EXAMPLES else ''})" if named else ""
-        return f"{len(self):,} {self.kind}{length}: {self.done}{examples}"
+        named = [label for label in dict.fromkeys(self.label) if label]
+        more = " …" if len(named) > MOST_EXAMPLES else ""
+        examples = f" ({', '.join(named[:MOST_EXAMPLES])}{more})" if named else ""
+        return f"{count}{self.kind}{length}: {self.done}{examples}"
+
+
+def general(kind: str, done: str, epsg: int) -> Defect:
+    """A fault of the source as a whole, which has no cases."""
+    return Defect(kind=kind, done=done, label=("",), shapes=np.full(1, None), epsg=epsg)
 
 
 def defect_table(defects: Iterable[Defect], epsg: int) -> gpd.GeoDataFrame:

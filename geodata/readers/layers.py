@@ -1,11 +1,11 @@
-"""Roads from any line layer that GDAL reads: GPKG, Shapefile, GeoJSON, FlatGeobuf and others."""
+"""Roads from any line layer that GDAL or Arrow reads: GPKG, Shapefile, GeoJSON, FlatGeobuf, GeoParquet and others."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -17,10 +17,11 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from geodata.crs import choose_epsg
+from geodata.defects import Defect, general
 from geodata.errors import Fault, InputError
-from geodata.network import Floats, OneWay, RoadClass, Streets
+from geodata.network import Bools, Floats, OneWay, RoadClass, Streets
 from geodata.readers.graphml import CLASS_WITHOUT_ANY
-from geodata.readers.noding import Index, as_lines, cut_at_junctions
+from geodata.readers.noding import Index, as_lines, crossings, cut_at_junctions, insert_vertices, near_misses
 from geodata.readers.values import (
     CLASS_WORDS,
     ONE_WAY_WORDS,
@@ -34,6 +35,11 @@ from geodata.readers.vector import LINES, find_column, open_layer, to_lonlat, to
 
 MEET_M = 0.1
 """An end of a line this near to another line meets it. Assumed: drawing tools snap to the millimetre."""
+_SAME_M = 0.001
+"""The same point written twice, rounded differently on its way through a projection."""
+_BRIDGE_LEVEL, _TUNNEL_LEVEL = 1.0, -1.0
+"""Where no level is told. Assumed, as OSM's habit is."""
+_NO = frozenset(word for word, mark in ONE_WAY_WORDS.items() if mark == OneWay.NO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,12 @@ class LineColumns:
     one_way: str | None = None
     """Values as in `ONE_WAY_WORDS`, in the sense in which the line is drawn."""
     name: str | None = None
+    level: str | None = None
+    """A number: lines of different levels pass over one another."""
+    bridge: str | None = None
+    """Level 1 where it holds anything but "no" and the like, and no level is told."""
+    tunnel: str | None = None
+    """Level -1, likewise."""
 
 
 def read_lines(
@@ -58,111 +70,197 @@ def read_lines(
     *,
     epsg: int | None = None,
     crs: str | None = None,
-) -> tuple[Streets, list[str]]:
-    """The streets of a line layer, and remarks on what was left out or not understood.
+    node_crossings: bool = False,
+    meet_m: float = MEET_M,
+) -> tuple[Streets, list[Defect]]:
+    """The streets of a line layer, and what was left out, joined or not understood.
 
-    Lines are cut where an end of another one meets them (within `MEET_M`) and where they share a vertex; lines that
-    cross without either are taken for a bridge. A class that is not understood counts as local; without any class
-    all streets are collectors. `crs` declares the CRS of a file that tells none.
+    Lines are cut where an end of another one meets them (within `meet_m`) and where they share a vertex. Lines of one
+    level that cross without either are taken for a bridge, or become junctions with `node_crossings`. A class that is
+    not understood counts as local; without any class all streets are collectors. `crs` declares the CRS of a file
+    that tells none.
 
     Raises:
-        InputError: the layer cannot be opened (see `open_layer`), a named column is missing, or it holds no lines.
+        InputError: the layer cannot be opened (see `open_layer`), a named column is missing, it holds no lines, or
+            `meet_m` is no distance.
     """
     source, columns = str(path), columns or LineColumns()
+    if not 0 <= meet_m < np.inf:
+        mend = f"Give metres, such as {MEET_M:g}."
+        raise InputError(Fault(source, "meet_m", f"{meet_m:g}", "a distance of 0 m or more", mend))
     table = open_layer(path, LINES, layer=layer, crs=crs)
     used = _Values.of(table, columns, source)
     shapes = np.asarray(table.geometry.array, object)
     empty = shapely.is_missing(shapes) | shapely.is_empty(shapes)
     lines = ~empty & np.isin(shapely.get_type_id(shapes), (1, 2, 5))
-    if not lines.all() and not lines.any():
+    if not lines.any():
         kinds = count_words(Counter(table.geometry[~empty].geom_type)) or "only empty geometry"
         raise InputError(Fault(source, layer or "", kinds, "lines", "Name the layer that holds the road centre lines."))
-    remarks = []
-    if empty.any():
-        remarks.append(f"{empty.sum():,} features without geometry were left out")
-    if other := (~lines & ~empty).sum():
-        remarks.append(f"{other:,} features that are no lines were left out")
-    table = table[lines]
-    epsg = choose_epsg(to_lonlat(table)[0], epsg, source)
+    epsg = choose_epsg(to_lonlat(table[lines])[0], epsg, source)
     shapes = np.asarray(to_projected(table, epsg).geometry.array, object)
-    parts, feature = shapely.get_parts(shapes, return_index=True)
-    feature = np.flatnonzero(lines)[feature]
-    xy = shapely.get_coordinates(parts)
-    first = np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(parts))])
-    vertex, xy, first = _name_vertices(xy, first)
-    shape_first, entry, line = cut_at_junctions(vertex, first)
-    if not len(line):
+
+    def told(kind: str, done: str, wrong: Bools) -> Defect:
+        row = np.flatnonzero(wrong)
+        shown = shapes[row]
+        shown[shapely.is_empty(shown)] = None
+        return Defect(kind=kind, done=done, label=_features(row), shapes=shown, epsg=epsg)
+
+    pieces, joined = _cut(shapes[lines], np.flatnonzero(lines), meet_m)
+    if not len(pieces.feature):
         raise InputError(Fault(source, layer or "", "lines without length", "road centre lines", "Check the layer."))
-    vertex, feature = vertex[entry], feature[line]
+    cut_short = lines.copy()
+    cut_short[pieces.feature] = False
+    one, other, point = crossings(pieces.start, pieces.end, pieces.xy, pieces.first, max(meet_m, _SAME_M))
+    level = used.level[pieces.feature]
+    same = level[one] == level[other]
+    one, other, point = one[same], other[same], point[same]
+    done = "made junctions" if node_crossings else "taken for bridges: if they are junctions, have the crossings noded"
+    crossed = Defect(
+        kind="crossings without a shared vertex",
+        done=done,
+        label=tuple(
+            f"{a} × {b}" for a, b in zip(_features(pieces.feature[one]), _features(pieces.feature[other]), strict=True)
+        ),
+        shapes=np.asarray(shapely.points(point), object),
+        epsg=epsg,
+    )
+    if node_crossings and len(point):
+        pieces = pieces.noded(np.concatenate([one, other]), np.concatenate([point, point]))
+    self_crossing = np.zeros(len(table), bool)
+    self_crossing[pieces.feature[~shapely.is_simple(as_lines(pieces.xy, pieces.first))]] = True
+    feature = pieces.feature
     streets = Streets(
         epsg=epsg,
-        start=vertex[shape_first[:-1]],
-        end=vertex[shape_first[1:] - 1],
+        start=pieces.start,
+        end=pieces.end,
         one_way=used.one_way[feature],
         road_class=used.road_class[feature],
         speed_kmh=used.speed_kmh[feature],
         name=used.name[feature].tolist(),
-        shape_first=shape_first,
-        shape_xy_m=xy[entry],
+        shape_first=pieces.first,
+        shape_xy_m=pieces.xy,
+        label=_features(feature),
     )
-    return streets, remarks + used.remarks + _crossing_remark(streets)
+    defects = [
+        told("features without geometry", "left out", empty),
+        told("features that are no lines", "left out", ~lines & ~empty),
+        told("lines without length", "left out", cut_short),
+        *(told(kind, done, lines & wrong) for kind, done, wrong in used.odd),
+        Defect(
+            kind=f"ends of lines within {meet_m:g} m of another line",
+            done="joined",
+            label=_features(joined.feature),
+            shapes=np.asarray(shapely.points(joined.point), object),
+            epsg=epsg,
+        ),
+        crossed,
+        told("lines that cross themselves", "taken for bridges", self_crossing),
+        near_misses(streets),
+    ]
+    if used.without_class:
+        defects.insert(0, general("no class column named", f"all streets are taken as {used.without_class}", epsg))
+    return streets, [defect for defect in defects if len(defect)]
 
 
-def _name_vertices(xy: Floats, first: Index) -> tuple[Index, Floats, Index]:
-    """A number for each vertex, one number for one place; ends that lie on another line give it a vertex there."""
-    xy, first = _insert_ends(xy, first)
-    # a millimetre: the same point written twice, rounded differently on its way through a projection
-    _, place = np.unique(np.round(xy, 3), axis=0, return_inverse=True)
-    _, example = np.unique(place, return_index=True)
+def _features(row: Index) -> tuple[str, ...]:
+    return tuple(f"feature {i + 1}" for i in row.tolist())
+
+
+class _Joined(NamedTuple):
+    """Ends that were joined to a line that they did not meet exactly: the feature (j,) and the place (j, 2)."""
+
+    feature: Index
+    point: Floats
+
+
+class _Pieces(NamedTuple):
+    """Lines cut at junctions, s of them with p points."""
+
+    vertex: Index
+    """(p,) a number for each point, equal ones being one place."""
+    first: Index
+    """(s + 1,)"""
+    xy: Floats
+    """(p, 2)"""
+    feature: Index
+    """(s,) the row of the table that each comes from."""
+
+    @property
+    def start(self) -> Index:
+        return self.vertex[self.first[:-1]]
+
+    @property
+    def end(self) -> Index:
+        return self.vertex[self.first[1:] - 1]
+
+    @classmethod
+    def of(cls, vertex: Index, xy: Floats, first: Index, feature: Index) -> _Pieces:
+        piece_first, entry, line = cut_at_junctions(vertex, first)
+        return cls(vertex[entry], piece_first, xy[entry], feature[line])
+
+    def noded(self, piece: Index, point: Floats) -> _Pieces:
+        """With a junction at each point (k, 2) of a piece (k,)."""
+        xy, first = insert_vertices(self.xy, self.first, piece, point)
+        place, example = _places(xy)
+        return _Pieces.of(place, xy[example][place], first, self.feature)
+
+
+def _cut(shapes: NDArray[np.object_], feature: Index, meet_m: float) -> tuple[_Pieces, _Joined]:
+    """Lines cut where they meet; `feature` names the rows of the shapes."""
+    parts, row = shapely.get_parts(shapes, return_index=True)
+    feature = feature[row]
+    xy = shapely.get_coordinates(parts)
+    first = np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(parts))])
+    xy, first, end, point = _insert_ends(xy, first, meet_m)
+    vertex, moved, leader = _name_vertices(xy, first, meet_m)
+    line_of = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    near = pd.DataFrame({"vertex": vertex[moved], "line": line_of[moved]}).drop_duplicates()
+    several = near["vertex"].duplicated()
+    joined = _Joined(
+        np.concatenate([feature[end], feature[near.loc[several, "line"]]]),
+        np.concatenate([point, xy[leader][near.loc[several, "vertex"]]]),
+    )
+    return _Pieces.of(vertex, xy[leader][vertex], first, feature), joined
+
+
+def _places(xy: Floats) -> tuple[Index, Index]:
+    """A number for each point, one number for one place, and a point that lies there for each number."""
+    _, example, place = np.unique(
+        np.round(xy / _SAME_M).astype(np.int64), axis=0, return_index=True, return_inverse=True
+    )
+    return place.reshape(-1).astype(np.int64), example
+
+
+def _name_vertices(xy: Floats, first: Index, meet_m: float) -> tuple[Index, Bools, Index]:
+    """A number for each vertex, one number for one place, ends being one with what is within `meet_m`; which vertices
+    are one with others that lie apart; and for each number the vertex that tells its place."""
+    place, example = _places(xy)
     spot = xy[example]
     ends = np.unique(place[np.concatenate([first[:-1], first[1:] - 1])])
-    near = KDTree(spot).query_ball_point(spot[ends], MEET_M)
-    many = np.flatnonzero([len(found) > 1 for found in near])
-    left = np.repeat(ends[many], [len(near[i]) for i in many])
-    right = np.concatenate([near[i] for i in many]) if len(many) else left
-    joined = coo_array((np.ones(len(left)), (left, right)), shape=(len(spot),) * 2)
+    pairs = KDTree(spot[ends]).sparse_distance_matrix(KDTree(spot), meet_m, output_type="coo_matrix")
+    joined = coo_array((np.ones(pairs.nnz), (ends[pairs.row], pairs.col)), shape=(len(spot),) * 2)
     _, group = connected_components(joined, directed=False)
-    _, leader = np.unique(group, return_index=True)
+    _, leader, count = np.unique(group, return_index=True, return_counts=True)
     vertex = group[place].astype(np.int64)
-    return vertex, spot[leader][vertex], first
+    return vertex, (count > 1)[vertex], example[leader]
 
 
-def _insert_ends(xy: Floats, first: Index) -> tuple[Floats, Index]:
-    """Where a line ends on another one between two of its vertices, that one gets a vertex."""
+def _insert_ends(xy: Floats, first: Index, meet_m: float) -> tuple[Floats, Index, Index, Floats]:
+    """Where a line ends on another one between two of its vertices, that one gets a vertex. Also the lines (j,) that
+    end beside another one rather than on it, and where (j, 2)."""
     line_of = np.repeat(np.arange(len(first) - 1), np.diff(first))
     lines = as_lines(xy, first)
     ends = np.unique(np.concatenate([first[:-1], first[1:] - 1]))
     points = shapely.points(xy[ends])
-    end, line = shapely.STRtree(lines).query(points, predicate="dwithin", distance=MEET_M)
+    end, line = shapely.STRtree(lines).query(points, predicate="dwithin", distance=meet_m)
     apart = line_of[ends[end]] != line
     end, line = end[apart], line[apart]
-    along = np.asarray(shapely.line_locate_point(lines[line], points[end]))
     vertices = np.asarray(shapely.multipoints(xy, indices=line_of), object)
-    at_vertex = np.asarray(shapely.distance(points[end], vertices[line])) <= MEET_M
-    line, along, point = line[~at_vertex], along[~at_vertex], xy[ends[end[~at_vertex]]]
-    steps = np.hypot(*np.diff(xy, axis=0, prepend=xy[:1]).T)
-    steps[first[:-1]] = 0
-    total = np.cumsum(steps)
-    all_line = np.concatenate([line_of, line])
-    all_along = np.concatenate([total - total[first[:-1]][line_of], along])
-    order = np.lexsort((all_along, all_line))
-    count = np.bincount(all_line, minlength=len(first) - 1)
-    return np.concatenate([xy, point])[order], np.concatenate([[0], np.cumsum(count)])
-
-
-def _crossing_remark(streets: Streets) -> list[str]:
-    lines = as_lines(streets.shape_xy_m, streets.shape_first)
-    one, other = shapely.STRtree(lines).query(lines)
-    ends = np.stack([streets.start, streets.end])
-    # streets that meet at an end hardly ever cross as well, and are most of the pairs
-    apart = (one < other) & (ends[:, None, one] != ends[None, :, other]).all(axis=(0, 1))
-    crossings = np.count_nonzero(shapely.crosses(lines[one[apart]], lines[other[apart]]))
-    if not crossings:
-        return []
-    return [
-        f"{crossings:,} crossings without a shared vertex are taken for bridges; "
-        "if they are junctions, split the lines there first (QGIS: Split with lines)"
-    ]
+    at_vertex = np.asarray(shapely.distance(points[end], vertices[line])) <= meet_m
+    end, line = end[~at_vertex], line[~at_vertex]
+    beside = end[np.asarray(shapely.distance(points[end], lines[line])) > _SAME_M]
+    at = ends[end]
+    return *insert_vertices(xy, first, line, xy[at]), line_of[ends[beside]], xy[ends[beside]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +270,12 @@ class _Values:
     road_class: NDArray[np.uint8]
     one_way: NDArray[np.int8]
     speed_kmh: Floats
+    level: Floats
     name: NDArray[np.object_]
-    remarks: list[str]
+    without_class: str
+    """What all streets are taken as where no column tells their class; else ""."""
+    odd: list[tuple[str, str, Bools]]
+    """The kind of fault, what was done, and which features have it."""
 
     @classmethod
     def of(cls, table: gpd.GeoDataFrame, columns: LineColumns, source: str) -> _Values:
@@ -189,32 +291,38 @@ class _Values:
 
         classes, speeds, limits = texts(columns.road_class), texts(columns.speed_kmh), texts(columns.limit_kmh)
         directions, names = texts(columns.one_way), texts(columns.name)
+        levels, bridges, tunnels = texts(columns.level), texts(columns.bridge), texts(columns.tunnel)
         if faults:
             raise InputError(*faults)
-        remarks: list[str] = []
-        road_class = [CLASS_WORDS.get(text.lower(), -1) for text in classes]
-        unknown = Counter(text for text, cls in zip(classes, road_class, strict=True) if cls < 0)
-        known = any(cls >= 0 for cls in road_class)
-        default = RoadClass.LOCAL if known else CLASS_WITHOUT_ANY
-        if columns.road_class is None:
-            remarks.append(f"no class column named: all streets are taken as {default.name.lower()}")
-        elif unknown:
-            counted = count_words(unknown)
-            remarks.append(f"{unknown.total():,} classes not understood, taken as {default.name.lower()}: {counted}")
-        odd = Counter(text for text in directions if text.lower() not in ONE_WAY_WORDS)
-        if odd:
-            remarks.append(f"{odd.total():,} one-way marks not understood, taken as both ways: {count_words(odd)}")
-        odd_speed: Counter[str] = Counter()
-        own, posted = _speeds(speeds, odd_speed), _speeds(limits, odd_speed) * POSTED_LIMIT_SHARE
-        if odd_speed:
-            counted = count_words(odd_speed)
-            remarks.append(f"{odd_speed.total():,} speeds not used, the class decides: {counted}")
+        odd: list[tuple[str, str, Bools]] = []
+
+        def note(kind: str, done: str, values: list[str], wrong: Bools) -> None:
+            if wrong.any():
+                odd.append((kind, f"{done}: {count_words(Counter(np.array(values, object)[wrong]))}", wrong))
+
+        road_class = np.array([CLASS_WORDS.get(text.lower(), -1) for text in classes])
+        unknown = road_class < 0
+        default = CLASS_WITHOUT_ANY if unknown.all() else RoadClass.LOCAL
+        as_default = f"taken as {default.name.lower()}"
+        if columns.road_class is not None:
+            empty = unknown & (np.array(classes, object) == "")
+            note("streets whose class is missing", as_default, classes, empty)
+            note("streets whose class is not understood", as_default, classes, unknown & ~empty)
+        turned = np.array([text.lower() not in ONE_WAY_WORDS for text in directions])
+        note("one-way marks that are not understood", "taken as both ways", directions, turned)
+        own, posted = _numbers(speeds), _numbers(limits) * POSTED_LIMIT_SHARE
+        for values, kmh in ((speeds, own), (limits, posted)):
+            note("speeds that cannot be used", "the class decides", values, np.isnan(kmh) & (np.array(values) != ""))
+        level, unclear = _levels(levels, bridges, tunnels)
+        note("levels that are no numbers", "taken as level 0", levels, unclear)
         return cls(
-            np.array([default if cls < 0 else cls for cls in road_class], np.uint8),
+            np.where(unknown, default, road_class).astype(np.uint8),
             np.array([ONE_WAY_WORDS.get(text.lower(), OneWay.NO) for text in directions], np.int8),
             np.where(np.isnan(own), posted, own),
+            level,
             np.array(names, object),
-            remarks,
+            default.name.lower() if columns.road_class is None else "",
+            odd,
         )
 
 
@@ -222,9 +330,16 @@ def _texts(column: pd.Series[Any]) -> list[str]:
     return [clean_text(value) for value in column.tolist()]
 
 
-def _speeds(texts: list[str], odd: Counter[str]) -> Floats:
-    """km/h, NaN where a text is empty or not plausible; the latter are counted."""
+def _numbers(texts: list[str]) -> Floats:
+    """km/h, NaN where a text is empty or not plausible."""
     kmh = np.array([parse_kmh(text) for text in texts])
-    plausible = np.array([is_plausible(value) for value in kmh], bool)
-    odd.update(text for text, good in zip(texts, plausible, strict=True) if text and not good)
-    return np.where(plausible, kmh, np.nan)
+    return np.where([is_plausible(value) for value in kmh.tolist()], kmh, np.nan)
+
+
+def _levels(levels: list[str], bridges: list[str], tunnels: list[str]) -> tuple[Floats, Bools]:
+    """The level of each feature, and which were told one that is no number."""
+    told = pd.to_numeric(pd.Series(levels, dtype=object), errors="coerce").to_numpy(float)
+    unclear = np.isnan(told) & (np.array(levels, object) != "")
+    bridge, tunnel = (np.array([text.lower() not in _NO for text in texts], bool) for texts in (bridges, tunnels))
+    otherwise = np.where(bridge, _BRIDGE_LEVEL, np.where(tunnel, _TUNNEL_LEVEL, 0.0))
+    return np.where(np.isnan(told), np.where(unclear, 0.0, otherwise), told), unclear

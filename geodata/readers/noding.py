@@ -8,9 +8,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from geodata.defects import Defect
 from geodata.network import Bools, Floats, Streets
 
 Index = NDArray[np.int64]
+NEARLY_M = 5.0
+"""A dead end this near to another street may have been meant to meet it. Assumed."""
 
 
 def take_runs(first: Index, wanted: Index) -> tuple[Index, Index]:
@@ -60,10 +63,43 @@ def cut_at_junctions(vertex: Index, first: Index) -> tuple[Index, Index, Index]:
     return np.append(begins, len(twice)), entry[twice], line[twice[begins]]
 
 
+def insert_vertices(xy: Floats, first: Index, line: Index, point: Floats) -> tuple[Floats, Index]:
+    """Give each of the lines `line` (k,) a vertex at the point (k, 2), where along it that lies nearest."""
+    line_of = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    along = np.asarray(shapely.line_locate_point(as_lines(xy, first)[line], shapely.points(point)))
+    steps = np.hypot(*np.diff(xy, axis=0, prepend=xy[:1]).T)
+    steps[first[:-1]] = 0
+    total = np.cumsum(steps)
+    all_line = np.concatenate([line_of, line])
+    order = np.lexsort((np.concatenate([total - total[first[:-1]][line_of], along]), all_line))
+    count = np.bincount(all_line, minlength=len(first) - 1)
+    return np.concatenate([xy, point])[order], np.concatenate([[0], np.cumsum(count)])
+
+
+def crossings(start: Index, end: Index, xy: Floats, first: Index, apart_m: float) -> tuple[Index, Index, Floats]:
+    """Where streets cross away from their ends: the one, the other (c,) and the point (c, 2); what is within `apart_m`
+    of a junction of both is none."""
+    lines = as_lines(xy, first)
+    one, other = shapely.STRtree(lines).query(lines)
+    ahead = one < other
+    one, other = one[ahead], other[ahead]
+    crossing = np.asarray(shapely.crosses(lines[one], lines[other]))
+    one, other = one[crossing], other[crossing]
+    points, pair = shapely.get_coordinates(shapely.intersection(lines[one], lines[other]), return_index=True)
+    one, other = one[pair], other[pair]
+    shared = np.zeros(len(points), bool)
+    for junction, at in ((start, first[:-1]), (end, first[1:] - 1)):
+        met = (junction[one] == start[other]) | (junction[one] == end[other])
+        shared |= met & (np.hypot(*(points - xy[at[one]]).T) <= apart_m)
+    return one[~shared], other[~shared], points[~shared]
+
+
 def select_streets(streets: Streets, wanted: Bools) -> Streets:
-    """Only the wanted (s,) streets."""
+    """Only the wanted (s,) streets, and the turns between them."""
     kept = np.flatnonzero(wanted)
     first, entries = take_runs(streets.shape_first, kept)
+    row = np.cumsum(wanted) - 1
+    turns = streets.turns[wanted[streets.turns[:, [0, 2]]].all(axis=1)]
     return replace(
         streets,
         start=streets.start[kept],
@@ -75,4 +111,32 @@ def select_streets(streets: Streets, wanted: Bools) -> Streets:
         shape_first=first,
         shape_xy_m=streets.shape_xy_m[entries],
         length_m=None if streets.length_m is None else streets.length_m[kept],
+        label=None if streets.label is None else [streets.label[i] for i in kept.tolist()],
+        turns=np.column_stack([row[turns[:, 0]], turns[:, 1], row[turns[:, 2]], turns[:, 3]]),
+        given_s={name: table[kept] for name, table in streets.given_s.items()},
+    )
+
+
+def near_misses(streets: Streets, within_m: float = NEARLY_M) -> Defect:
+    """Dead ends that lie near a street which their own one does not meet."""
+    ends = np.concatenate([streets.start, streets.end])
+    _, junction, count = np.unique(ends, return_inverse=True, return_counts=True)
+    at = np.concatenate([streets.shape_first[:-1], streets.shape_first[1:] - 1])
+    dead = np.flatnonzero(count[junction] == 1)
+    n = len(streets.start)
+    points = shapely.points(streets.shape_xy_m[at[dead]])
+    lines = as_lines(streets.shape_xy_m, streets.shape_first)
+    case, street = shapely.STRtree(lines).query(points, predicate="dwithin", distance=within_m)
+    own = dead[case] % n
+    # the street that a short dead end leaves is near it by nature
+    pairs = junction.reshape(2, n)
+    met = (pairs[:, None, own] == pairs[None, :, street]).any(axis=(0, 1))
+    case = np.unique(case[~met & (own != street)])
+    told = streets.name if streets.label is None else streets.label
+    return Defect(
+        kind="dead ends that nearly meet another street",
+        done=f"not joined, though within {within_m:g} m",
+        label=tuple(told[i] for i in (dead[case] % n).tolist()),
+        shapes=np.asarray(points, object)[case],
+        epsg=streets.epsg,
     )

@@ -1,21 +1,27 @@
-"""OpenStreetMap files by pyosmium, and places by name through osmnx."""
+"""OpenStreetMap: files by pyosmium, and the streets of ways, nodes and turn restrictions from wherever they come."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import sys
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import osmium
+import shapely
+from numpy.typing import NDArray
 
-from geodata.crs import LONLAT, choose_epsg, project
+from geodata.crs import LONLAT, choose_epsg, in_range, project
+from geodata.defects import Defect, general
 from geodata.errors import Fault, InputError
-from geodata.network import OneWay, Streets
-from geodata.readers.noding import Index, cut_at_junctions
+from geodata.network import Bools, Floats, OneWay, RoadClass, Streets
+from geodata.readers.noding import Index, cut_at_junctions, near_misses
+from geodata.readers.restrictions import Relation, is_restriction, turns_of_restrictions
 from geodata.readers.values import (
     CLASS_OF_HIGHWAY,
     ONE_WAY_WORDS,
@@ -25,106 +31,236 @@ from geodata.readers.values import (
     parse_kmh,
 )
 
+Way = tuple[int, Sequence[int] | Index, Mapping[str, str]]
+"""Its id, the ids of its nodes, its tags."""
+Nodes = tuple[Index, Floats]
+"""(n,) ids, sorted, and (n, 2) longitude and latitude."""
+
 NO_DRIVING_SERVICE = frozenset({"parking_aisle", "drive-through", "drive_through"})
 _MAY_PASS = frozenset({"yes", "designated", "official", "permissive"})
 # the more specific key wins, as OSM's access rules say
-_ACCESS_KEYS = ("motorcar", "motor_vehicle", "vehicle", "access")
+_CAR_KEYS = ("motorcar", "motor_vehicle", "vehicle", "access")
+_FOOT_KEYS = ("foot", "access")
+_ONE_WAY, _SPEED, _NAME = ("oneway", "junction"), ("maxspeed",), ("name", "ref")
+_KEYS = frozenset({"highway", "area", "service", "emergency", *_CAR_KEYS, *_FOOT_KEYS, *_ONE_WAY, *_SPEED, *_NAME})
+_FILTERED_IDS = 1 << 40
+"""OSM's nodes have ids below 2^34; the filter by ids takes no negative ones, and memory for large ones."""
 _MEND = "Give an .osm, .osm.gz, .osm.bz2 or .osm.pbf file with roads; `osmium fileinfo` shows what a file holds."
 
 
-@dataclass(slots=True)
-class _Ways:
-    """What the first pass collects, one entry a way; `odd` counts values that were not understood."""
-
-    refs: list[int] = field(default_factory=list)
-    first: list[int] = field(default_factory=lambda: [0])
-    road_class: list[int] = field(default_factory=list)
-    one_way: list[int] = field(default_factory=list)
-    speed_kmh: list[float] = field(default_factory=list)
-    name: list[str] = field(default_factory=list)
-    odd: dict[str, Counter[str]] = field(default_factory=lambda: {"maxspeed": Counter(), "oneway": Counter()})
-    closed_to_public: int = 0
-
-
-def read_osm(path: Path, *, epsg: int | None = None) -> tuple[Streets, list[str]]:
-    """The streets that a patrol car may drive on, and remarks on what was left out or not understood.
-
-    Ways of the classes in `CLASS_OF_HIGHWAY`, parking aisles and drive-throughs apart. Ways closed to the public
-    are left out unless open to emergencies. Junctions lie where ways share a node. Posted limits become driving
-    speeds by `POSTED_LIMIT_SHARE`. The CRS fits the middle of the data unless `epsg` names one.
+def read_osm(path: Path, *, epsg: int | None = None) -> tuple[Streets, list[Defect]]:
+    """The streets that units may drive on (see `streets_of_osm`), streamed from an OpenStreetMap file.
 
     Raises:
-        InputError: no such file, no OSM data, or no drivable way in it.
+        InputError: no such file, no OSM data or a file cut short, or no drivable way in it.
     """
     source = str(path)
     if not path.is_file():
         raise InputError(Fault(source, "", "no such file", "an OpenStreetMap file", "Check the path."))
     try:
-        ways = _read_ways(source)
-        ids, lonlat = _read_nodes(source, np.unique(np.array(ways.refs, np.int64)))
-    except RuntimeError as error:
-        raise InputError(Fault(source, "", str(error), "OpenStreetMap data", _MEND)) from error
-    refs, way_first = np.array(ways.refs, np.int64), np.array(ways.first, np.int64)
-    vertex = np.searchsorted(ids, refs)
-    located = vertex < len(ids)
-    located[located] = ids[vertex[located]] == refs[located]
-    way, line_first, vertex = _without_gaps(vertex, way_first, located)
-    shape_first, entry, line = cut_at_junctions(vertex, line_first)
-    if not len(line):
-        found = "no drivable way" if not len(refs) else "ways without the nodes that they run through"
-        raise InputError(Fault(source, "", found, "ways with highway=motorway … residential", _MEND))
-    epsg = choose_epsg(lonlat, epsg, source)
-    way, vertex = way[line], vertex[entry]
-    streets = Streets(
-        epsg=epsg,
-        start=ids[vertex[shape_first[:-1]]],
-        end=ids[vertex[shape_first[1:] - 1]],
-        one_way=np.array(ways.one_way, np.int8)[way],
-        road_class=np.array(ways.road_class, np.uint8)[way],
-        speed_kmh=np.array(ways.speed_kmh)[way],
-        name=[ways.name[i] for i in way],
-        shape_first=shape_first,
-        shape_xy_m=project(lonlat, LONLAT, epsg)[vertex],
-    )
-    return streets, _remarks(ways, located)
+        ways = list(_ways(source))
+        nodes = _nodes(source, np.unique(np.concatenate([np.empty(0, np.int64), *(refs for _, refs, _ in ways)])))
+        restrictions = list(_restrictions(source))
+    except (RuntimeError, OSError, UnicodeDecodeError, MemoryError) as error:
+        found = str(error) or type(error).__name__
+        raise InputError(Fault(source, "", found, "OpenStreetMap data", _MEND)) from error
+    return streets_of_osm(ways, nodes, restrictions, source, epsg)
 
 
-def _read_ways(source: str) -> _Ways:
-    ways = _Ways()
+def _ways(source: str) -> Iterator[Way]:
+    """The ways with a highway tag; of those that are no streets the tag alone."""
     roads = osmium.FileProcessor(source, osmium.osm.WAY).with_filter(osmium.filter.KeyFilter("highway"))
     for item in roads:
         way = cast(osmium.osm.Way, item)
-        tags = dict(way.tags)
-        road_class = CLASS_OF_HIGHWAY.get(tags["highway"])
-        if road_class is None or tags.get("area") == "yes" or tags.get("service") in NO_DRIVING_SERVICE:
-            continue
-        if not may_drive(tags):
-            ways.closed_to_public += 1
-            continue
-        ways.refs.extend(node.ref for node in way.nodes)
-        ways.first.append(len(ways.refs))
-        ways.road_class.append(road_class)
-        ways.one_way.append(one_way_of(tags, ways.odd["oneway"]))
-        ways.speed_kmh.append(speed_of(tags, ways.odd["maxspeed"]))
-        ways.name.append(tags.get("name") or tags.get("ref", ""))
-    return ways
+        tags = {tag.k: sys.intern(tag.v) for tag in way.tags if tag.k in _KEYS}
+        refs = np.array([node.ref for node in way.nodes] if _no_street(tags) is None else [], np.int64)
+        yield way.id, refs, tags
 
 
-def _read_nodes(source: str, wanted: Index) -> tuple[Index, np.ndarray]:
-    """Ids, sorted, and (n, 2) longitude and latitude of those wanted nodes that the file holds."""
-    ids: list[int] = []
-    lonlat: list[tuple[float, float]] = []
-    nodes = osmium.FileProcessor(source, osmium.osm.NODE).with_filter(osmium.filter.IdFilter(wanted.tolist()))
+def _nodes(source: str, wanted: Index) -> Nodes:
+    """Those wanted nodes that the file places."""
+    ids: array[int] = array("q")
+    lonlat: array[float] = array("d")
+    nodes = osmium.FileProcessor(source, osmium.osm.NODE)
+    if len(wanted) and wanted[0] >= 0 and wanted[-1] < _FILTERED_IDS:
+        nodes = nodes.with_filter(osmium.filter.IdFilter(wanted.tolist()))
     for item in nodes:
         node = cast(osmium.osm.Node, item)
         if node.location.valid():
             ids.append(node.id)
-            lonlat.append((node.lon, node.lat))
+            lonlat.extend((node.lon, node.lat))
     known, index = np.unique(np.array(ids, np.int64), return_index=True)
     return known, np.array(lonlat, float).reshape(-1, 2)[index]
 
 
-def _without_gaps(vertex: Index, first: Index, located: np.ndarray) -> tuple[Index, Index, Index]:
+def _restrictions(source: str) -> Iterator[Relation]:
+    relations = osmium.FileProcessor(source, osmium.osm.RELATION).with_filter(osmium.filter.KeyFilter("type"))
+    for item in relations:
+        relation = cast(osmium.osm.Relation, item)
+        tags = dict(relation.tags)
+        if is_restriction(tags):
+            yield relation.id, tags, [(member.type, member.ref, member.role) for member in relation.members]
+
+
+def streets_of_osm(
+    ways: Iterable[Way], nodes: Nodes, restrictions: Iterable[Relation], source: str, epsg: int | None
+) -> tuple[Streets, list[Defect]]:
+    """The streets that units may drive on, with their turn restrictions, and what was left out or not understood.
+
+    Ways of the classes in `CLASS_OF_HIGHWAY`, parking aisles, drive-throughs and areas apart. Pedestrian streets are
+    those with highway=pedestrian. Ways closed to the public are left out unless open to emergencies. Junctions lie
+    where ways share a node. Posted limits become driving speeds by `POSTED_LIMIT_SHARE`. The CRS fits the middle of
+    the data unless `epsg` names one.
+
+    Args:
+        ways: their ids, the ids of their nodes, and their tags.
+        nodes: their ids, sorted, and longitude and latitude; a node at (0, 0) counts as missing.
+        restrictions: relations (see `turns_of_restrictions`).
+        source: what a message calls the data.
+        epsg: the projected CRS to work in.
+
+    Raises:
+        InputError: no drivable way, or ways without nodes.
+    """
+    table = _Ways()
+    for number_of_way, refs_of_way, tags in ways:
+        table.add(number_of_way, refs_of_way, tags)
+    refs = np.array(table.refs, np.int64)
+    good = in_range(nodes[1]) & (nodes[1] != 0).any(axis=1)
+    ids, lonlat = nodes[0][good], nodes[1][good]
+    vertex = np.searchsorted(ids, refs)
+    located = vertex < len(ids)
+    located[located] = ids[vertex[located]] == refs[located]
+    if not located.any():
+        found = "no drivable way" if not len(refs) else "ways without the nodes that they run through"
+        raise InputError(Fault(source, "", found, "ways with highway=motorway … residential", _MEND))
+    epsg = choose_epsg(lonlat, epsg, source)
+    xy = project(lonlat, LONLAT, epsg)
+    located[located] = np.isfinite(xy[vertex[located]]).all(axis=1)
+    first, fate = np.array(table.first, np.int64), np.array(table.fate)
+    shapes = _shapes(xy, vertex, first, located)
+    way, line_first, vertex = _without_gaps(vertex, first, located & np.repeat(fate == _KEPT, np.diff(first)))
+    shape_first, entry, line = cut_at_junctions(vertex, line_first)
+    if not len(line):
+        raise InputError(Fault(source, "", "no drivable way", "ways with highway=motorway … residential", _MEND))
+    way, vertex = way[line], vertex[entry]
+    label = np.array([f"way {number}" for number in table.number], object)
+    streets = Streets(
+        epsg=epsg,
+        start=ids[vertex[shape_first[:-1]]],
+        end=ids[vertex[shape_first[1:] - 1]],
+        one_way=np.array(table.one_way, np.int8)[way],
+        road_class=np.array(table.road_class, np.uint8)[way],
+        speed_kmh=np.array(table.speed_kmh)[way],
+        name=[table.name[i] for i in way.tolist()],
+        shape_first=shape_first,
+        shape_xy_m=xy[vertex],
+        label=label[way].tolist(),
+    )
+
+    def place(node: int) -> shapely.Point | None:
+        at = int(np.searchsorted(ids, node))
+        return shapely.Point(xy[at]) if at < len(ids) and ids[at] == node else None
+
+    number = np.array(table.number, np.int64)
+    unused = np.concatenate([np.array(table.no_street, np.int64), np.setdiff1d(number, number[way])])
+    turns, unused_turns = turns_of_restrictions(restrictions, streets, number[way], unused, place)
+
+    def told(kind: str, done: str, rows: Index | Bools) -> Defect:
+        return Defect(kind=kind, done=done, label=tuple(label[rows]), shapes=shapes[rows], epsg=epsg)
+
+    gone = np.zeros(len(number), bool)
+    gone[np.repeat(np.arange(len(number)), np.diff(first))[~located]] = True
+    gone &= fate == _KEPT
+    short = (fate == _KEPT) & ~gone
+    short[way] = False
+    defects = [
+        told("ways closed to the public", "left out", fate == _CLOSED),
+        told("ways listed again", "left out: the first one stays", fate == _AGAIN),
+        told("ways without length", "left out", short),
+        told("ways with nodes that the file does not place", "cut there", gone),
+        *(
+            told(kind, f"{done}: {count_words(Counter(value for _, value in cases))}", np.array([i for i, _ in cases]))
+            for (kind, done), cases in table.odd.items()
+        ),
+        *unused_turns,
+        near_misses(streets),
+    ]
+    if table.kinds_left_out:
+        kinds = "ways of kinds that are no streets"
+        defects.insert(0, general(kinds, f"left out: {count_words(table.kinds_left_out, 10)}", epsg))
+    return replace(streets, turns=turns), [defect for defect in defects if len(defect)]
+
+
+_KEPT, _CLOSED, _AGAIN = range(3)
+_LIMITS = "speed limits that cannot be used", "the class decides"
+_DIRECTIONS = "one-way marks that are not understood", "taken as both ways"
+
+
+@dataclass(slots=True)
+class _Ways:
+    """The ways of the classes that are driven, one entry a way, and what was not understood."""
+
+    number: array[int] = field(default_factory=lambda: array("q"))
+    refs: array[int] = field(default_factory=lambda: array("q"))
+    first: array[int] = field(default_factory=lambda: array("q", [0]))
+    fate: array[int] = field(default_factory=lambda: array("b"))
+    road_class: array[int] = field(default_factory=lambda: array("b"))
+    one_way: array[int] = field(default_factory=lambda: array("b"))
+    speed_kmh: array[float] = field(default_factory=lambda: array("d"))
+    name: list[str] = field(default_factory=list)
+    odd: dict[tuple[str, str], list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    """Kind and what was done: rows and values."""
+    no_street: array[int] = field(default_factory=lambda: array("q"))
+    kinds_left_out: Counter[str] = field(default_factory=Counter)
+    known: set[int] = field(default_factory=set)
+
+    def add(self, number: int, refs: Sequence[int] | Index, tags: Mapping[str, str]) -> None:
+        if (kind := _no_street(tags)) is not None:
+            if kind:
+                self.kinds_left_out[kind] += 1
+                self.no_street.append(number)
+            return
+        row = len(self.number)
+        odd: dict[tuple[str, str], str] = {}
+        self.number.append(number)
+        self.refs.extend(refs)
+        self.first.append(len(self.refs))
+        self.fate.append(_AGAIN if number in self.known else _KEPT if may_drive(tags) else _CLOSED)
+        self.known.add(number)
+        self.road_class.append(CLASS_OF_HIGHWAY[tags["highway"]])
+        self.one_way.append(one_way_of(tags, odd))
+        self.speed_kmh.append(speed_of(tags, odd))
+        self.name.append(tags.get("name") or tags.get("ref", ""))
+        if self.fate[row] == _KEPT:
+            for kind_of, value in odd.items():
+                self.odd[kind_of].append((row, value))
+
+
+def _no_street(tags: Mapping[str, str]) -> str | None:
+    """What kind of way this is, if it is none to drive on, "" if no way for anybody; None for a street."""
+    highway = tags.get("highway", "")
+    if highway not in CLASS_OF_HIGHWAY:
+        return highway
+    if tags.get("area") == "yes":
+        return f"{highway} area"
+    service = tags.get("service", "")
+    return service if service in NO_DRIVING_SERVICE else None
+
+
+def _shapes(xy: Floats, vertex: Index, first: Index, located: Bools) -> NDArray[np.object_]:
+    """A line for each way through those of its nodes that are known, None where these are fewer than two."""
+    way = np.repeat(np.arange(len(first) - 1), np.diff(first))[located]
+    count = np.bincount(way, minlength=len(first) - 1)
+    several = count[way] >= 2
+    shapes = np.full(len(first) - 1, None)
+    if several.any():
+        _, index = np.unique(way[several], return_inverse=True)
+        shapes[count >= 2] = shapely.linestrings(xy[vertex[located][several]], indices=index)
+    return shapes
+
+
+def _without_gaps(vertex: Index, first: Index, located: Bools) -> tuple[Index, Index, Index]:
     """Break ways where an extract cut a node off: the way of each line, where it begins, its vertices."""
     way = np.repeat(np.arange(len(first) - 1), np.diff(first))
     begins = np.ones(len(vertex), bool)
@@ -135,52 +271,41 @@ def _without_gaps(vertex: Index, first: Index, located: np.ndarray) -> tuple[Ind
 
 
 def may_drive(tags: Mapping[str, str]) -> bool:
-    """Whether a patrol car on a call may use a way: open to cars, or to emergencies."""
+    """Whether a unit on a call may use a way: open to cars (a pedestrian street: to people on foot), or to
+    emergencies."""
     if tags.get("emergency") in _MAY_PASS:
         return True
-    access = next((tags[key] for key in _ACCESS_KEYS if key in tags), "yes")
+    keys = _FOOT_KEYS if CLASS_OF_HIGHWAY.get(tags.get("highway", "")) == RoadClass.PEDESTRIAN else _CAR_KEYS
+    access = next((tags[key] for key in keys if key in tags), "yes")
     return access not in ("no", "private")
 
 
-def one_way_of(tags: Mapping[str, str], odd: Counter[str]) -> OneWay:
+def one_way_of(tags: Mapping[str, str], odd: dict[tuple[str, str], str]) -> OneWay:
     """In which sense a way is driven; a roundabout and a motorway are one-way unless their tags say otherwise.
-    Values that name no direction, such as "reversible", count as both and into `odd`."""
+    Values that name no direction, such as "reversible", count as both and go into `odd`."""
     value = tags.get("oneway", "").lower()
     if value in ONE_WAY_WORDS and value:
         return ONE_WAY_WORDS[value]
     if value:
-        odd[value] += 1
+        odd[_DIRECTIONS] = value
         return OneWay.NO
     implied = tags.get("junction") in ("roundabout", "circular") or tags.get("highway") == "motorway"
     return OneWay.FORWARD if implied else OneWay.NO
 
 
-def speed_of(tags: Mapping[str, str], odd: Counter[str]) -> float:
+def speed_of(tags: Mapping[str, str], odd: dict[tuple[str, str], str]) -> float:
     """Driving speed in km/h from the posted limit, NaN without a plausible one; those go into `odd`."""
     text = tags.get("maxspeed")
     if text is None:
         return math.nan
     limit_kmh = parse_kmh(text)
     if not is_plausible(limit_kmh):
-        odd[text] += 1
+        odd[_LIMITS] = text
         return math.nan
     return limit_kmh * POSTED_LIMIT_SHARE
 
 
-def _remarks(ways: _Ways, located: np.ndarray) -> list[str]:
-    remarks = []
-    if ways.closed_to_public:
-        remarks.append(f"{ways.closed_to_public:,} ways closed to the public were left out")
-    if lost := np.count_nonzero(~located):
-        remarks.append(f"{lost:,} nodes of ways are not in the file: the ways end there")
-    if odd := ways.odd["maxspeed"]:
-        remarks.append(f"{odd.total():,} speed limits not used, the class decides: {count_words(odd)}")
-    if odd := ways.odd["oneway"]:
-        remarks.append(f"{odd.total():,} one-way marks not understood, taken as both ways: {count_words(odd)}")
-    return remarks
-
-
-def read_place(name: str, *, epsg: int | None = None) -> tuple[Streets, list[str]]:
+def read_place(name: str, *, epsg: int | None = None) -> tuple[Streets, list[Defect]]:
     """The streets of a place by its name ("Yuelu District, Changsha"), downloaded from OpenStreetMap by osmnx.
 
     Raises:

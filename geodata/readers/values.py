@@ -20,14 +20,17 @@ _BY_CLASS = {
     RoadClass.ARTERIAL: ("primary", "primary_link"),
     RoadClass.COLLECTOR: ("secondary", "secondary_link", "tertiary", "tertiary_link"),
     RoadClass.LOCAL: ("unclassified", "residential", "living_street", "service", "road"),
+    RoadClass.PEDESTRIAN: ("pedestrian",),
 }
 CLASS_OF_HIGHWAY = {word: cls for cls, words in _BY_CLASS.items() for word in words}
-"""The OSM `highway` values that a patrol car drives on."""
+"""The OSM `highway` values that units drive on: patrol cars, and on pedestrian streets those whose rules allow it. Ways
+for walking and cycling alone (footway, path, cycleway, steps) are no streets."""
 _CHINESE = {
     RoadClass.EXPRESSWAY: ("快速路", "高速路", "高速公路"),
     RoadClass.ARTERIAL: ("主干路", "主干道"),
     RoadClass.COLLECTOR: ("次干路", "次干道"),
     RoadClass.LOCAL: ("支路",),
+    RoadClass.PEDESTRIAN: ("步行街",),
 }
 CLASS_WORDS = (
     CLASS_OF_HIGHWAY
@@ -35,7 +38,7 @@ CLASS_WORDS = (
     | {cls.name.lower(): cls for cls in RoadClass}
     | {str(cls.value): cls for cls in RoadClass}
 )
-"""What a class column may hold: OSM words, the four Chinese classes, the names or the numbers of `RoadClass`."""
+"""What a class column may hold: OSM words, the Chinese classes, the names or the numbers of `RoadClass`."""
 
 ONE_WAY_WORDS = (
     dict.fromkeys(("yes", "y", "true", "1", "f", "ft", "forward", "是", "单向"), OneWay.FORWARD)
