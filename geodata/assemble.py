@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Geometry
 
-from geodata.city import City
+from geodata.city import City, Source
 from geodata.crs import LONLAT, project
 from geodata.errors import Fault, Faults, InputError
 from geodata.grid import AREA_COLUMNS, Grid, Level, RoadPieces, cut_streets
@@ -51,6 +51,7 @@ MUCH_LOST = 0.5
 MOST_MADE_CELLS = 200_000
 """Ten times the grids of a city such as Changsha. Assumed."""
 CITY_CODE = "city"
+OSM_LICENCE = "© OpenStreetMap contributors, ODbL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +167,7 @@ def assemble_city(
         sites=found_sites,
         posts=found_posts,
         areas=gpd.GeoDataFrame({"kind": pd.Series([], dtype=object)}, geometry=[], crs=epsg),
-        sources=_sources(roads, boundary=boundary, grid=grid, sites=sites, posts=posts),
+        sources=_sources(roads, csv_crs=csv_crs, boundary=boundary, grid=grid, sites=sites, posts=posts),
     )
     return city, remarks
 
@@ -364,8 +365,15 @@ def _standby_points(
     return posts, [f"{said}: {n:,} standby points made where the residents are"]
 
 
-def _sources(roads: Path | str, **others: Path | None) -> tuple[str, ...]:
-    name = Path(roads).name
-    from_osm = name.lower().endswith((".osm", ".gz", ".bz2", ".pbf", ".graphml")) or not Path(roads).exists()
-    licence = "© OpenStreetMap contributors, ODbL" if from_osm else "licence not told in the file"
-    return (f"roads: {name}, {licence}", *(f"{what}: {path.name}" for what, path in others.items() if path))
+def _sources(roads: Path | str, *, csv_crs: str | None, **others: Path | None) -> tuple[Source, ...]:
+    path = Path(roads)
+    from_osm = path.name.lower().endswith((".osm", ".gz", ".bz2", ".pbf", ".graphml")) or not path.exists()
+    licence = OSM_LICENCE if from_osm else "licence not told in the file"
+    first = (
+        Source.of_file("roads", path, licence=licence)
+        if path.exists()
+        else Source(what="roads", file=str(roads), licence=licence)
+    )
+    return first, *(
+        Source.of_file(what, path, declared=_crs_of(path, csv_crs) or "") for what, path in others.items() if path
+    )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, fields
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyproj
 
-from geodata.errors import Fault, InputError
+from geodata.bundle import MANIFEST, Bundle, read_bundle, read_manifest, refusal, sha256, write_bundle
+from geodata.crs import LONLAT
+from geodata.defects import defect_table
+from geodata.errors import InputError
 from geodata.files import write_folder
 from geodata.grid import Grid, RoadPieces
 from geodata.network import Floats, RoadNetwork
@@ -21,6 +24,33 @@ from geodata.positions import Positions
 from geodata.sites import Posts, Sites
 
 FORMAT = 2
+FIRST_FORMAT = 2
+"""Older ones were never released."""
+UPGRADES: Mapping[int, Callable[[Bundle], Bundle]] = {}
+"""From a format to the next one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a part of a city comes from."""
+
+    what: str
+    """"roads", "posts"; or a sentence where it was made without a file."""
+    file: str = ""
+    """Its name, without the folder."""
+    sha256: str = ""
+    licence: str = ""
+    declared: str = ""
+    """The CRS or datum that its coordinates were declared to be in, empty where the file tells."""
+
+    @classmethod
+    def of_file(cls, what: str, path: Path, *, licence: str = "", declared: str = "") -> Source:
+        digest = sha256(path) if path.is_file() else ""
+        return cls(what=what, file=path.name, sha256=digest, licence=licence, declared=declared)
+
+    def __str__(self) -> str:
+        name = f"{self.what}: {self.file}" if self.file else self.what
+        return ", ".join(part for part in (name, self.licence, self.declared) if part)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,91 +67,105 @@ class City:
     posts: Posts
     areas: gpd.GeoDataFrame
     """Backdrop for maps: columns `kind` ("water", "park", "airport", "runway") and `geometry`. May be empty."""
-    sources: tuple[str, ...]
-    """Where the data come from, with licence, a line each."""
+    sources: tuple[Source, ...]
+    """Where the data come from."""
+    defects: gpd.GeoDataFrame = field(default_factory=partial(defect_table, (), LONLAT))
+    """What was wrong with the sources, as `geodata.defects.defect_table` gives it."""
 
     @cached_property
     def road_m_by_cell(self) -> Floats:
         return self.pieces.length_by_cell(len(self.grid))
 
     def save(self, folder: Path) -> None:
-        """Write the bundle beside `folder` and move it into place; an older one there is replaced."""
-        write_folder(folder, self._write)
+        """Write the bundle beside `folder` and move it into place; an older one there is replaced. The same city gives
+        the same bytes in every file."""
+        bundle = self._bundle()
+        write_folder(folder, lambda beside: write_bundle(beside, bundle, FORMAT))
 
-    def _write(self, folder: Path) -> None:
-        arrays = {f.name: getattr(self.network, f.name) for f in fields(RoadNetwork)}
-        scalars = {k: v for k, v in arrays.items() if not isinstance(v, np.ndarray)}
-        arrays = {k: v for k, v in arrays.items() if isinstance(v, np.ndarray)}
+    def _bundle(self) -> Bundle:
+        network = {f.name: getattr(self.network, f.name) for f in fields(RoadNetwork)}
+        arrays = {name: value for name, value in network.items() if isinstance(value, np.ndarray)}
         arrays |= {f"piece_{f.name}": getattr(self.pieces, f.name) for f in fields(RoadPieces)}
         arrays |= {"post_edge": self.posts.positions.edge, "post_offset_m": self.posts.positions.offset_m}
-        for name, array in arrays.items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        tables = {"cells": self.grid.cells, "sites": self.sites.table, "posts": self.posts.table}
-        for name, table in (tables | {"backdrop": self.areas}).items():
-            table.to_parquet(folder / f"{name}.parquet", index=False)
-        self.grid.areas.to_parquet(folder / "areas.parquet", index=False)
+        tables = {
+            "cells": self.grid.cells,
+            "areas": self.grid.areas,
+            "sites": self.sites.table,
+            "posts": self.posts.table,
+            "backdrop": self.areas,
+            "defects": self.defects,
+            "names": pd.DataFrame({"name": pd.Series(self.network.names, dtype=object)}),
+        }
+        epsg = self.network.epsg
         manifest = {
-            "format": FORMAT,
             "name": self.name,
             "name_en": self.name_en,
-            "network": scalars,
-            "sources": self.sources,
-            "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
+            "crs": {"epsg": epsg, "name": pyproj.CRS(epsg).name},
+            "sources": [asdict(source) for source in self.sources],
+            "counts": {
+                "junctions": self.network.n_nodes,
+                "streets": self.network.n_streets,
+                "cells": len(self.grid),
+                "areas": len(self.grid.areas),
+                "sites": len(self.sites),
+                "posts": len(self.posts),
+            },
+            "defects": {str(kind): int(n) for kind, n in self.defects["kind"].value_counts().sort_index().items()},
+            "given_names": list(self.network.given_names),
         }
-        (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1), "utf-8")
+        return Bundle(manifest=manifest, arrays=arrays, tables=tables)
 
     @classmethod
     def load(cls, folder: Path) -> City:
         """Read a saved bundle; its arrays are mapped from the files, not copied.
 
         Raises:
-            InputError: the folder is none, is of a newer format, or a file in it is missing or was altered.
+            InputError: the folder is none, is of a newer format, or a file in it is missing, was altered or added.
         """
-        manifest = _read_manifest(folder)
-        array = {
-            Path(name).stem: np.load(folder / name, mmap_mode="r", allow_pickle=False)
-            for name in manifest["files"]
-            if name.endswith(".npy")
-        }
-        scalars: dict[str, Any] = manifest["network"]
-        scalars = {key: tuple(value) if isinstance(value, list) else value for key, value in scalars.items()}
-        held: dict[str, Any] = scalars | array
-        network = RoadNetwork(**{f.name: held[f.name] for f in fields(RoadNetwork)})
-        table = {name: gpd.read_parquet(folder / f"{name}.parquet") for name in ("cells", "sites", "posts", "backdrop")}
+        try:
+            bundle = read_bundle(folder, range(FIRST_FORMAT, FORMAT + 1))
+            for step in range(bundle.manifest["format"], FORMAT):
+                bundle = UPGRADES[step](bundle)
+            return cls._of(bundle)
+        except InputError:
+            raise
+        except (LookupError, TypeError, ValueError) as error:
+            # every file is as the manifest says: whoever wrote them did not know what a city is made of
+            found = f"no city in them ({type(error).__name__}: {error})"
+            raise refusal(folder, MANIFEST, found, "the files of a saved city") from error
+
+    @classmethod
+    def _of(cls, bundle: Bundle) -> City:
+        manifest, array, table = bundle.manifest, bundle.arrays, bundle.tables
+        epsg = manifest["crs"]["epsg"]
+        held: dict[str, Any] = dict(array)
+        held |= {"epsg": epsg, "names": tuple(table["names"]["name"].tolist())}
+        held |= {"given_names": tuple(manifest["given_names"])}
+        known = {f.name for f in fields(Source)}
+        optional = {"defects": table["defects"]} if "defects" in table else {}
         return cls(
             name=manifest["name"],
             name_en=manifest["name_en"],
-            network=network,
-            grid=Grid(table["cells"], pd.read_parquet(folder / "areas.parquet")),
+            network=RoadNetwork(**{f.name: held[f.name] for f in fields(RoadNetwork)}),
+            grid=Grid(table["cells"], table["areas"]),
             pieces=RoadPieces(**{f.name: array[f"piece_{f.name}"] for f in fields(RoadPieces)}),
             sites=Sites(table["sites"]),
             posts=Posts(table["posts"], Positions(np.array(array["post_edge"]), np.array(array["post_offset_m"]))),
-            areas=table["backdrop"],
-            sources=tuple(manifest["sources"]),
+            areas=table["backdrop"] if "backdrop" in table else _no_backdrop(epsg),
+            sources=tuple(Source(**{k: v for k, v in s.items() if k in known}) for s in manifest["sources"]),
+            **optional,
         )
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    def refuse(place: str, found: str, expected: str) -> InputError:
-        return InputError(Fault(str(folder), place, found, expected, "Build the city again with `patrol city build`."))
+def city_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a saved city: `format`, `digest`, `written_by`, `name`, `name_en`, `crs`, `sources`, `counts`,
+    `defects` and `files`.
 
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise refuse("", "no manifest.json" if folder.is_dir() else "no such folder", "the folder of a saved city")
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise refuse("manifest.json", f"no JSON ({error})", "the manifest of a saved city") from error
-    if manifest.get("format") != FORMAT:
-        raise refuse("manifest.json", f"format {manifest.get('format')!r}", f"format {FORMAT}")
-    for name, digest in manifest["files"].items():
-        if not (folder / name).is_file():
-            raise refuse(name, "no such file", "a file that the manifest lists")
-        if _sha256(folder / name) != digest:
-            raise refuse(name, "other content than was saved", f"SHA-256 {digest[:12]}…")
-    return manifest
+    Raises:
+        InputError: as `City.load`.
+    """
+    return read_manifest(folder, range(FIRST_FORMAT, FORMAT + 1))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _no_backdrop(epsg: int) -> gpd.GeoDataFrame:
+    return gpd.GeoDataFrame({"kind": pd.Series([], dtype=object)}, geometry=[], crs=epsg)

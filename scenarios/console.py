@@ -299,7 +299,7 @@ def city_tables(city: City, findings: Sequence[Finding]) -> list[RenderableType]
         mark = Text(f"\n! {finding.warning}" if finding.warning else "", "yellow")
         table.add_row(finding.topic, Text.assemble(finding.value, mark))
     for source in city.sources:
-        table.add_row("source", source)
+        table.add_row("source", str(source))
     warnings = sum(bool(finding.warning) for finding in findings)
     closing = f"{warnings} to look at, marked with !." if warnings else "Nothing in it looks wrong."
     return [_titled(_city_name(city), table), Text(closing)]

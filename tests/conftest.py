@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from geodata.city import City
+from geodata.city import City, Source
 from geodata.grid import Grid, Level, RoadPieces
 from geodata.network import OneWay, RoadClass, RoadNetwork, Streets, build_network
 from geodata.positions import snap
@@ -60,7 +60,7 @@ def small_city() -> City:
             geometry=[_box(-60, 1380, 2910, 1440), _box(160, 160, 290, 290)],
             crs=EPSG,
         ),
-        sources=("made for the tests",),
+        sources=(Source(what="made for the tests"),),
     )
 
 

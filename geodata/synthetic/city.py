@@ -7,7 +7,7 @@ from dataclasses import replace
 import geopandas as gpd
 import numpy as np
 
-from geodata.city import City
+from geodata.city import City, Source
 from geodata.grid import Grid, cut_streets
 from geodata.network import Floats
 from geodata.positions import Positions
@@ -58,7 +58,11 @@ def demo_city(seed: int = 135) -> City:
         sites=Sites(_table_at_scale(sites.table)),
         posts=Posts(_table_at_scale(posts.table), Positions(at.edge, SCALE * at.offset_m)),
         areas=_table_at_scale(_backdrop(plan, warp)),
-        sources=(f"Yunjiang is an invented city, made by geodata.synthetic from seed {seed}; no real data are in it.",),
+        sources=(
+            Source(
+                what=f"Yunjiang is an invented city, made by geodata.synthetic from seed {seed}; no real data in it"
+            ),
+        ),
     )
 
 

@@ -36,7 +36,7 @@ from dispatch.policies.dispatching import POLICIES
 from dispatch.problem import Problem
 from dispatch.standard import ResponseStandard
 from dispatch.units import DAY_S, UnitSpec
-from geodata.city import City
+from geodata.city import City, Source
 from geodata.grid import Grid, cut_streets
 from geodata.network import RoadNetwork
 from geodata.positions import Positions, locate
@@ -109,7 +109,7 @@ def made_city() -> City:
         sites=Sites(gpd.GeoDataFrame(none, geometry=[], crs=network.epsg)),
         posts=Posts(gpd.GeoDataFrame(post, geometry=shapely.points(locate(network, places)), crs=network.epsg), places),
         areas=gpd.GeoDataFrame({"kind": []}, geometry=[], crs=network.epsg),
-        sources=("made from a seed",),
+        sources=(Source(what="made from a seed"),),
     )
 
 

@@ -171,7 +171,10 @@ def test_sites_and_posts_come_from_their_files(roads: Path, tmp_path: Path) -> N
     )
     assert city.sites.table["place_class"].tolist() == ["vital"]
     assert city.posts.table["id"].tolist() == ["P1"]
-    assert city.sources[1:] == ("sites: sites.csv", "posts: posts.csv")
+    assert [str(source) for source in city.sources[1:]] == [
+        "sites: sites.csv, EPSG:4547",
+        "posts: posts.csv, EPSG:4547",
+    ]
 
 
 def test_sites_shifted_as_by_a_wrong_datum_are_told(roads: Path, tmp_path: Path) -> None:
@@ -203,7 +206,7 @@ def test_an_osm_file_is_read_by_its_own_reader(tmp_path: Path) -> None:
     path.write_text(f'{text}<way id="1"><nd ref="1"/><nd ref="2"/><tag k="highway" v="primary"/></way></osm>')
     city, _ = assemble_city(str(path), name="长沙", n_posts=1)
     assert city.network.n_open == 2
-    assert city.sources == ("roads: a.osm, © OpenStreetMap contributors, ODbL",)
+    assert [str(source) for source in city.sources] == ["roads: a.osm, © OpenStreetMap contributors, ODbL"]
 
 
 def test_a_text_that_names_no_file_is_a_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from geodata.city import City
 from geodata.errors import InputError
 from geodata.grid import AREA_COLUMNS, CELL_COLUMNS
 from geodata.positions import locate
+from geodata.readers.placefile import MOST_FAULTS
 from geodata.readers.places import (
-    MOST_FAULTS,
     AreaColumns,
     CellColumns,
     PostColumns,
@@ -25,7 +25,7 @@ from geodata.readers.places import (
     read_posts,
     read_sites,
 )
-from geodata.sites import POST_COLUMNS, SITE_COLUMNS
+from geodata.sites import POST_COLUMNS, POST_DEFAULTS, SITE_COLUMNS, SITE_DEFAULTS
 
 DISTRICTS = Path(__file__).parents[2] / "../shared/data/changsha-districts"
 EPSG = 4547
@@ -173,7 +173,7 @@ class TestAreas:
         path = tmp_path / "areas.geojson"
         swapped = shapely.box(28.1, 112.9, 28.2, 113.0)
         gpd.GeoDataFrame({"code": ["1"], "name": ["甲"]}, geometry=[swapped], crs=4326).to_file(path)
-        with pytest.raises(InputError, match=r"feature 1 \(甲\): found longitude 28.2, latitude 112.9; .*within ±180"):
+        with pytest.raises(InputError, match=r"feature 1: found \(28.2, 112.9\): .*look swapped"):
             read_areas(path, epsg=EPSG)
 
 
@@ -201,7 +201,7 @@ class TestSites:
         table = {"id": ["a", "b"], "type": ["school", "airport"], "place_class": ["key", "vital"]}
         gpd.GeoDataFrame(table, geometry=shapes, crs=EPSG).to_crs(4326).to_file(path)
         sites, remarks = read_sites(path, epsg=EPSG)
-        assert tuple(sites.table.columns) == SITE_COLUMNS
+        assert tuple(sites.table.columns) == (*SITE_COLUMNS[:-1], *SITE_DEFAULTS, "geometry")
         assert sites.table["kind"].tolist() == ["school", "airport"]
         assert sites.place_class(np.array([CORNER_M + 50])).tolist() == [2]
         assert remarks == []
@@ -231,7 +231,7 @@ class TestPosts:
     def test_a_post_stands_on_the_nearest_road(self, small_city: City, tmp_path: Path) -> None:
         path = write(tmp_path, self.on_road(small_city, 2), id=["01", "02"], capacity=[3, None], kind=["station", None])
         posts, remarks = read_posts(path, small_city.network)
-        assert tuple(posts.table.columns) == POST_COLUMNS
+        assert tuple(posts.table.columns) == (*POST_COLUMNS[:-1], *POST_DEFAULTS, "geometry")
         assert posts.table["id"].tolist() == ["01", "02"]
         assert posts.table["capacity"].tolist() == [3, 1]
         assert posts.table["kind"].tolist() == ["station", "post"]
@@ -295,7 +295,7 @@ class TestPosts:
         assert fault.found.startswith("5,0")
         assert fault.found.endswith(" m to the nearest road")
         assert fault.expected == "at most 300 m"
-        assert fault.mend.startswith("Move the post to its road, or declare the CRS")
+        assert fault.mend.startswith("Move it to its road, or declare the CRS or datum")
 
     def test_points_shifted_as_by_a_wrong_datum_are_told(self, small_city: City, tmp_path: Path) -> None:
         west = small_city.network.node_xy_m[:, 0].min()
@@ -314,8 +314,8 @@ class TestPosts:
     def test_an_unknown_crs_is_refused(self, small_city: City, tmp_path: Path) -> None:
         path = tmp_path / "posts.csv"
         path.write_text("id,x,y\nP1,400000,3120000\n")
-        with pytest.raises(InputError, match=r"CRS: found 'GCJ-02'; expected a CRS such as EPSG:4326"):
-            read_posts(path, small_city.network, crs="GCJ-02")
+        with pytest.raises(InputError, match=r"CRS: found 'Changsha'; expected a CRS such as EPSG:4326"):
+            read_posts(path, small_city.network, crs="Changsha")
 
 
 @pytest.mark.parametrize(("off_m", "warned"), [(0, False), (150, False), (350, True), (660, True), (5000, False)])
