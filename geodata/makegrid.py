@@ -11,8 +11,9 @@ import shapely
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from geodata.blocks import road_blocks
 from geodata.grid import CELL_COLUMNS, RoadPieces
-from geodata.network import Floats, RoadNetwork
+from geodata.network import Floats, RoadClass, RoadNetwork
 from geodata.positions import locate, snap
 from geodata.sites import POST_COLUMNS, Posts
 
@@ -27,41 +28,68 @@ Polygons = NDArray[np.object_]
 
 
 class CellKind(StrEnum):
-    """Squares on a lattice of round coordinates, or hexagons with the cell's length between opposite sides."""
+    """Squares on a lattice of round coordinates, hexagons with the cell's length between opposite sides, or the
+    blocks between main roads."""
 
     SQUARE = "square"
     HEX = "hex"
+    BLOCKS = "blocks"
 
 
-def make_grid(areas: gpd.GeoDataFrame, kind: CellKind, cell_m: float) -> gpd.GeoDataFrame:
+def make_grid(
+    areas: gpd.GeoDataFrame,
+    kind: CellKind,
+    cell_m: float,
+    *,
+    network: RoadNetwork | None = None,
+    least_class: RoadClass = RoadClass.ARTERIAL,
+) -> gpd.GeoDataFrame:
     """Cells that fill the areas (columns `code`, `name`, `geometry`, projected CRS), each in exactly one of them.
 
     Columns `CELL_COLUMNS`, `residents` NaN. Codes are "<area>-<row>-<column>", rows counted from the north, columns
-    from the west. Where areas overlap, the first has the ground. A clipped cell below `SLIVER_SHARE` of a whole one
-    joins the neighbour in its area with the longest common border; without a neighbour it stays.
+    from the west; blocks are "<area>-B<number>" in reading order. Where areas overlap, the first has the ground. A
+    clipped cell, or a block, below `SLIVER_SHARE` of a square of `cell_m` (a hexagon so wide) joins the neighbour in
+    its area with the longest common border; without a neighbour it stays. Blocks lie between the `network`'s roads of
+    `least_class` and above; see `geodata.blocks`.
 
     Raises:
-        ValueError: `cell_m` is not positive.
+        ValueError: `cell_m` is not positive; blocks are asked for without a network.
     """
     if not cell_m > 0:
         raise ValueError(f"cell_m = {cell_m}, expected more than 0 m")
     shapes = without_overlaps(np.asarray(areas.geometry.array, object))
+    if kind is CellKind.BLOCKS:
+        if network is None:
+            raise ValueError("no network, expected one whose main roads bound the blocks")
+        blocks, of = road_blocks(shapes, network, SLIVER_SHARE * cell_m**2, least_class)
+        number = np.arange(len(blocks)) - np.searchsorted(of, of) + 1
+        return _cell_table(areas, of, [f"B{i:04d}" for i in number], blocks)
     bounds = np.array(areas.total_bounds)
     cells, row, column = LATTICES[kind](bounds, cell_m)
     whole_m2 = float(shapely.area(cells[0]))
     tree = shapely.STRtree(cells)
-    codes, names, parents, polygons = [], [], [], []
-    for shape, code, name in zip(shapes, areas["code"], areas["name"], strict=True):
+    owner: list[int] = []
+    places: list[str] = []
+    polygons: list[shapely.Geometry] = []
+    for i, shape in enumerate(shapes):
         met = np.sort(tree.query(shape, predicate="intersects"))
         clipped = _clip(cells[met], shape)
         ground = shapely.area(clipped) > 0
         met, clipped = met[ground], clipped[ground]
         met, clipped = _join_slivers(met, clipped, SLIVER_SHARE * whole_m2)
-        places = [f"{r:03d}-{c:03d}" for r, c in zip(row[met], column[met], strict=True)]
-        codes += [f"{code}-{place}" for place in places]
-        names += [f"{name} {place}" for place in places]
-        parents += [code] * len(met)
+        owner += [i] * len(met)
+        places += [f"{r:03d}-{c:03d}" for r, c in zip(row[met], column[met], strict=True)]
         polygons += clipped.tolist()
+    return _cell_table(areas, np.array(owner, np.int64), places, np.array(polygons, object))
+
+
+def _cell_table(
+    areas: gpd.GeoDataFrame, owner: NDArray[np.int64], places: list[str], polygons: Polygons
+) -> gpd.GeoDataFrame:
+    """The cells of the areas by their place in them."""
+    parents, names = (areas[column].to_numpy(object)[owner] for column in ("code", "name"))
+    codes = [f"{parent}-{place}" for parent, place in zip(parents, places, strict=True)]
+    names = [f"{name} {place}" for name, place in zip(names, places, strict=True)]
     table = gpd.GeoDataFrame(
         {"code": codes, "parent": parents, "name": names, "name_en": codes, "residents": np.nan},
         geometry=polygons,
@@ -156,10 +184,13 @@ def spread_residents(total: int, weight: Floats) -> NDArray[np.int64]:
     """
     if not (weight >= 0).all() or not weight.sum() > 0:
         raise ValueError(f"weights from {weight.min()} to {weight.max()}, expected none below 0 and one above")
-    share = total * weight / weight.sum()
+    share = total * (weight / weight.max()) / (weight / weight.max()).sum()
     count: NDArray[np.int64] = np.floor(share).astype(np.int64)
-    most = np.argsort(count - share, kind="stable")[: total - int(count.sum())]
-    count[most] += 1
+    # rounding may lift a share to the next whole number: what is then too much comes off the smallest remainders
+    missing = total - int(count.sum())
+    order = np.argsort(count - share, kind="stable") if missing >= 0 else np.argsort(share - count, kind="stable")
+    order = order[weight[order] > 0]
+    count[order[: abs(missing)]] += np.sign(missing)
     return count
 
 
