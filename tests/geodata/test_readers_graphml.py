@@ -1,5 +1,6 @@
 """Graphs as osmnx writes them."""
 
+import gzip
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,12 @@ def test_a_loop_written_in_both_senses_is_one_two_way_street(tmp_path: Path) -> 
 
 
 def test_the_length_of_the_file_counts_unless_it_is_shorter_than_the_line(tmp_path: Path) -> None:
-    streets, remarks = read_graphml(write(tmp_path, (1, 2, {"length": 1500.0}), (2, 3, {"length": 10.0})))
+    streets, defects = read_graphml(write(tmp_path, (1, 2, {"length": 1500.0}), (2, 3, {"length": 10.0})))
     assert streets.length_m is not None
     assert streets.length_m.tolist() == pytest.approx([1500, 1108], rel=0.001)
-    assert remarks == ["1 edges are shorter than their own line: measured on the line instead"]
+    assert list(map(str, defects)) == [
+        "1 lengths shorter than the line, 1.1 km: measured on the line instead (edge 2-3 (10 m))"
+    ]
 
 
 def test_tags_of_merged_ways_are_read_as_lists(tmp_path: Path) -> None:
@@ -91,15 +94,15 @@ def test_the_speed_that_osmnx_adds_stands_in_for_a_missing_limit(tmp_path: Path)
 
 
 def test_an_implausible_limit_is_counted(tmp_path: Path) -> None:
-    streets, remarks = read_graphml(write(tmp_path, (1, 2, {"maxspeed": "251"})))
+    streets, defects = read_graphml(write(tmp_path, (1, 2, {"maxspeed": "251"})))
     assert np.isnan(streets.speed_kmh).all()
-    assert remarks == ["1 speed limits not used, the class decides: '251' × 1"]
+    assert list(map(str, defects)) == ["1 speed limits not used, 1.0 km: the class decides (edge 1-2 (251 km/h))"]
 
 
 def test_edges_that_are_not_for_cars_are_left_out(tmp_path: Path) -> None:
-    streets, remarks = read_graphml(write(tmp_path, (1, 2, {}), (2, 3, {"highway": "footway"})))
+    streets, defects = read_graphml(write(tmp_path, (1, 2, {}), (2, 3, {"highway": "footway"})))
     assert by_ends(streets) == {(1, 2): OneWay.FORWARD}
-    assert remarks == ["1 edges not for cars left out: 'footway' × 1"]
+    assert list(map(str, defects)) == ["1 edges not for cars, 1.1 km: left out (edge 2-3 (footway))"]
 
 
 def test_without_any_class_all_streets_are_collectors_and_it_is_told(tmp_path: Path) -> None:
@@ -107,9 +110,9 @@ def test_without_any_class_all_streets_are_collectors_and_it_is_told(tmp_path: P
     graph.add_nodes_from((node, {"x": x, "y": y}) for node, (x, y) in PLACES.items())
     graph.add_edge(1, 2, length=1000.0)
     nx.write_graphml(graph, tmp_path / "bare.graphml")
-    streets, remarks = read_graphml(tmp_path / "bare.graphml")
+    streets, defects = read_graphml(tmp_path / "bare.graphml")
     assert streets.road_class.tolist() == [RoadClass.COLLECTOR]
-    assert remarks == ["no street has a class: all are taken as collector"]
+    assert list(map(str, defects)) == ["source without classes: all streets are taken as collector"]
 
 
 def test_an_undirected_graph_is_two_way(tmp_path: Path) -> None:
@@ -117,9 +120,9 @@ def test_an_undirected_graph_is_two_way(tmp_path: Path) -> None:
     graph.add_nodes_from((node, {"x": x, "y": y}) for node, (x, y) in PLACES.items())
     graph.add_edge(1, 2, highway="primary")
     nx.write_graphml(graph, tmp_path / "undirected.graphml")
-    streets, remarks = read_graphml(tmp_path / "undirected.graphml")
+    streets, defects = read_graphml(tmp_path / "undirected.graphml")
     assert by_ends(streets) == {(1, 2): OneWay.NO}
-    assert remarks == ["the graph is undirected: every street is taken as two-way"]
+    assert list(map(str, defects)) == ["undirected graph: every street is taken as two-way"]
 
 
 def test_a_projected_graph_is_read_in_its_own_crs(tmp_path: Path) -> None:
@@ -138,7 +141,9 @@ def test_a_real_graph_keeps_every_edge_of_its_main_part(name: str) -> None:
     network, _ = build_network(read_graphml(DATA / name)[0])
     graph = osmnx.truncate.largest_component(osmnx.load_graphml(DATA / name), strongly=True)
     assert (network.n_nodes, network.n_open) == (len(graph), len(graph.edges))
-    assert network.length_m[: network.n_open].sum() == pytest.approx(sum(length for *_, length in graph.edges(data="length")), rel=1e-6)
+    assert network.length_m[: network.n_open].sum() == pytest.approx(
+        sum(length for *_, length in graph.edges(data="length")), rel=1e-6
+    )
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -183,5 +188,92 @@ def test_an_edge_between_unknown_nodes_is_refused(tmp_path: Path) -> None:
 def test_a_broken_line_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, (1, 2, {"geometry": BEND}))
     path.write_text(path.read_text("utf-8").replace("LINESTRING (", "LINESTRING ["), "utf-8")
-    with pytest.raises(InputError, match=r"edge geometry: found .*expected lines as WKT"):
+    with pytest.raises(InputError, match=r"geometry of edge 1-2: found .*expected a line as WKT"):
+        read_graphml(path)
+
+
+def test_a_line_that_lies_elsewhere_is_not_used(tmp_path: Path) -> None:
+    elsewhere = shapely.affinity.translate(BEND, 0.01)
+    streets, defects = read_graphml(write(tmp_path, (1, 2, {"geometry": elsewhere})))
+    assert np.diff(streets.shape_first).tolist() == [2]
+    assert list(map(str, defects)) == [
+        "1 lines that do not run between their nodes, 1.0 km: taken as straight (edge 1-2 (982 m off))"
+    ]
+
+
+def test_opposite_edges_of_different_lengths_are_two_streets(tmp_path: Path) -> None:
+    streets, _ = read_graphml(write(tmp_path, (1, 2, {"length": 1000.0}), (2, 1, {"length": 1200.0})))
+    assert by_ends(streets) == {(1, 2): OneWay.FORWARD, (2, 1): OneWay.FORWARD}
+    assert streets.length_m is not None
+    assert sorted(streets.length_m) == [1000, 1200]
+
+
+def test_an_edge_from_a_node_to_itself_needs_a_line(tmp_path: Path) -> None:
+    streets, defects = read_graphml(write(tmp_path, (1, 2, {}), (2, 2, {"length": 300.0})))
+    assert by_ends(streets) == {(1, 2): OneWay.FORWARD}
+    assert list(map(str, defects)) == ["1 edges from a node to itself without a line: left out (edge 2-2)"]
+
+
+@pytest.mark.parametrize("length", ["-3", "0", "nan", "inf", "1e999", "long"])
+def test_a_length_that_is_none_is_measured_and_told(tmp_path: Path, length: str) -> None:
+    streets, defects = read_graphml(write(tmp_path, (1, 2, {"length": length})))
+    assert streets.length_m == pytest.approx([982], abs=1)
+    assert [(d.label[0].partition(" (")[0], len(d)) for d in defects] == [("edge 1-2", 1)]
+    assert "measured on the line instead" in str(defects[0])
+
+
+def test_travel_times_come_as_given_times(tmp_path: Path) -> None:
+    both = {"length": 1000.0}
+    path = write(
+        tmp_path,
+        (1, 2, both | {"travel_time": 60.0}),
+        (2, 1, both | {"travel_time": 90.0}),
+        (2, 3, {"travel_time": 1.5}),
+    )
+    streets, defects = read_graphml(path)
+    assert streets.given_s["travel_time"] == pytest.approx(np.array([[60, 90], [np.nan, np.nan]]), nan_ok=True)
+    assert [str(defect) for defect in defects if "time" in defect.kind] == [
+        "1 times 'travel_time' too short, 1.1 km: not used: the class decides there (edge 2-3 (2,660 km/h))"
+    ]
+
+
+def test_a_packed_graph_is_read_alike(tmp_path: Path) -> None:
+    path = write(tmp_path, (1, 2, {"geometry": BEND}))
+    packed = tmp_path / "packed.graphml.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert read_graphml(packed)[0].shape_xy_m == pytest.approx(read_graphml(path)[0].shape_xy_m)
+    packed.write_bytes(packed.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"packed\.graphml\.gz: found .*ended before.*Copy the file anew"):
+        read_graphml(packed)
+
+
+def test_entities_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, (1, 2, {}))
+    laughs = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 10))
+    bomb = f'<!DOCTYPE g [<!ENTITY a0 "ha">{laughs}]>'
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("<graphml", f"{bomb}<graphml", 1).replace("primary", "&a9;"), "utf-8")
+    with pytest.raises(InputError, match=r"declaration of the entity 'a0'.*Remove the DOCTYPE"):
+        read_graphml(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('source="1" ', "", "<edge> without 'source'"),
+        ('<node id="1">', "<node>", "<node> without 'id'"),
+        ('<node id="2">', '<node id="1">', "two nodes of that number"),
+        ("</graphml>", "", "no XML"),
+        ("112.9<", "x<", "no number as x and y"),
+        ("112.9<", "inf<", "no number as x and y"),
+        ("112.9<", "1129<", "degrees within"),
+        ("epsg:4326", "epsg:1", "CRS"),
+    ],
+)
+def test_a_damaged_graph_is_refused(tmp_path: Path, old: str, new: str, found: str) -> None:
+    path = write(tmp_path, (1, 2, {}))
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    with pytest.raises(InputError, match=found):
         read_graphml(path)
