@@ -110,7 +110,7 @@ def read_lines(
         raise InputError(Fault(source, layer or "", "lines without length", "road centre lines", "Check the layer."))
     cut_short = lines.copy()
     cut_short[pieces.feature] = False
-    one, other, point = crossings(pieces.start, pieces.end, pieces.xy, pieces.first, max(meet_m, _SAME_M))
+    one, other, point = crossings(*pieces.ends, pieces.xy, pieces.first, max(meet_m, _SAME_M))
     level = used.level[pieces.feature]
     same = level[one] == level[other]
     one, other, point = one[same], other[same], point[same]
@@ -129,10 +129,11 @@ def read_lines(
     self_crossing = np.zeros(len(table), bool)
     self_crossing[pieces.feature[~shapely.is_simple(as_lines(pieces.xy, pieces.first))]] = True
     feature = pieces.feature
+    start, end = pieces.ends
     streets = Streets(
         epsg=epsg,
-        start=pieces.start,
-        end=pieces.end,
+        start=start,
+        end=end,
         one_way=used.one_way[feature],
         road_class=used.road_class[feature],
         speed_kmh=used.speed_kmh[feature],
@@ -186,12 +187,9 @@ class _Pieces(NamedTuple):
     """(s,) the row of the table that each comes from."""
 
     @property
-    def start(self) -> Index:
-        return self.vertex[self.first[:-1]]
-
-    @property
-    def end(self) -> Index:
-        return self.vertex[self.first[1:] - 1]
+    def ends(self) -> tuple[Index, Index]:
+        """(s,) vertices where each begins and ends."""
+        return self.vertex[self.first[:-1]], self.vertex[self.first[1:] - 1]
 
     @classmethod
     def of(cls, vertex: Index, xy: Floats, first: Index, feature: Index) -> _Pieces:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import osmium
@@ -43,9 +43,12 @@ _CAR_KEYS = ("motorcar", "motor_vehicle", "vehicle", "access")
 _FOOT_KEYS = ("foot", "access")
 _ONE_WAY, _SPEED, _NAME = ("oneway", "junction"), ("maxspeed",), ("name", "ref")
 _KEYS = frozenset({"highway", "area", "service", "emergency", *_CAR_KEYS, *_FOOT_KEYS, *_ONE_WAY, *_SPEED, *_NAME})
-_FILTERED_IDS = 1 << 40
-"""OSM's nodes have ids below 2^34; the filter by ids takes no negative ones, and memory for large ones."""
+_PER_DEGREE = 1e7
+"""OSM's coordinates are whole numbers of 1e-7 degrees."""
+_NOWHERE = 2**31 - 1
+"""libosmium's coordinate of a node that it does not know."""
 _MEND = "Give an .osm, .osm.gz, .osm.bz2 or .osm.pbf file with roads; `osmium fileinfo` shows what a file holds."
+_MEND_FILE = "The file may be cut short or altered: copy it anew; `osmium fileinfo -e` reads it through."
 
 
 def read_osm(path: Path, *, epsg: int | None = None) -> tuple[Streets, list[Defect]]:
@@ -58,48 +61,50 @@ def read_osm(path: Path, *, epsg: int | None = None) -> tuple[Streets, list[Defe
     if not path.is_file():
         raise InputError(Fault(source, "", "no such file", "an OpenStreetMap file", "Check the path."))
     try:
-        ways = list(_ways(source))
-        nodes = _nodes(source, np.unique(np.concatenate([np.empty(0, np.int64), *(refs for _, refs, _ in ways)])))
-        restrictions = list(_restrictions(source))
-    except (RuntimeError, OSError, UnicodeDecodeError, MemoryError) as error:
-        found = str(error) or type(error).__name__
-        raise InputError(Fault(source, "", found, "OpenStreetMap data", _MEND)) from error
+        ways, nodes, restrictions = _read(source)
+    except (RuntimeError, ValueError, MemoryError, OSError, osmium.InvalidLocationError) as error:
+        found = re.sub(r"<fd:\d+>: ", "", str(error)) or type(error).__name__
+        raise InputError(Fault(source, "", found, "OpenStreetMap data", _MEND_FILE)) from error
     return streets_of_osm(ways, nodes, restrictions, source, epsg)
 
 
-def _ways(source: str) -> Iterator[Way]:
-    """The ways with a highway tag; of those that are no streets the tag alone."""
-    roads = osmium.FileProcessor(source, osmium.osm.WAY).with_filter(osmium.filter.KeyFilter("highway"))
-    for item in roads:
-        way = cast(osmium.osm.Way, item)
-        tags = {tag.k: sys.intern(tag.v) for tag in way.tags if tag.k in _KEYS}
-        refs = np.array([node.ref for node in way.nodes] if _no_street(tags) is None else [], np.int64)
-        yield way.id, refs, tags
+def _read(source: str) -> tuple[list[Way], Nodes, list[Relation]]:
+    """The ways with a highway tag (of those that are no streets the tag alone), their nodes, and the restrictions."""
+    ways: list[Way] = []
+    restrictions: list[Relation] = []
+    found = [np.empty((0, 3), np.int64)]
+    # the filter by ids would hold 4 MiB for every 2^25 ids in use, the table of places holds 16 bytes a node
+    items = osmium.FileProcessor(source).with_locations("sparse_mem_array")
+    wanted = osmium.filter.EntityFilter(osmium.osm.WAY | osmium.osm.RELATION)
+    for item in items.with_filter(wanted).with_filter(osmium.filter.KeyFilter("highway", "type")):
+        if isinstance(item, osmium.osm.Relation):
+            if is_restriction(tags := dict(item.tags)):
+                restrictions.append((item.id, tags, [(m.type, m.ref, m.role) for m in item.members]))
+        elif isinstance(item, osmium.osm.Way) and "highway" in item.tags:
+            tags = {tag.k: sys.intern(tag.v) for tag in item.tags if tag.k in _KEYS}
+            refs = np.empty(0, np.int64)
+            if _no_street(tags) is None:
+                found.append(np.array([(n.ref, n.x, n.y) for n in item.nodes], np.int64).reshape(-1, 3))
+                refs = found[-1][:, 0]
+            ways.append((item.id, refs, tags))
+    nodes = np.concatenate(found)
+    placed = nodes[:, 1] != _NOWHERE
+    missing = np.setdiff1d(nodes[~placed, 0], nodes[placed, 0])
+    nodes = np.concatenate([nodes[placed], _look_up(source, missing)])
+    ids, first = np.unique(nodes[:, 0], return_index=True)
+    return ways, (ids, nodes[first, 1:] / _PER_DEGREE), restrictions
 
 
-def _nodes(source: str, wanted: Index) -> Nodes:
-    """Those wanted nodes that the file places."""
-    ids: array[int] = array("q")
-    lonlat: array[float] = array("d")
-    nodes = osmium.FileProcessor(source, osmium.osm.NODE)
-    if len(wanted) and wanted[0] >= 0 and wanted[-1] < _FILTERED_IDS:
-        nodes = nodes.with_filter(osmium.filter.IdFilter(wanted.tolist()))
-    for item in nodes:
-        node = cast(osmium.osm.Node, item)
-        if node.location.valid():
-            ids.append(node.id)
-            lonlat.extend((node.lon, node.lat))
-    known, index = np.unique(np.array(ids, np.int64), return_index=True)
-    return known, np.array(lonlat, float).reshape(-1, 2)[index]
-
-
-def _restrictions(source: str) -> Iterator[Relation]:
-    relations = osmium.FileProcessor(source, osmium.osm.RELATION).with_filter(osmium.filter.KeyFilter("type"))
-    for item in relations:
-        relation = cast(osmium.osm.Relation, item)
-        tags = dict(relation.tags)
-        if is_restriction(tags):
-            yield relation.id, tags, [(member.type, member.ref, member.role) for member in relation.members]
+def _look_up(source: str, missing: Index) -> Index:
+    """(n, 3) ids and places of nodes that the table of places does not serve: those with negative ids, and those that
+    come behind the ways in files that no tool has sorted."""
+    items = osmium.FileProcessor(source, osmium.osm.NODE)
+    if not len(missing) or (missing[0] >= 0 and items.header.get("sorting") == "Type_then_ID"):
+        return np.empty((0, 3), np.int64)
+    wanted = frozenset(missing.tolist())
+    nodes = (item for item in items if isinstance(item, osmium.osm.Node) and item.id in wanted)
+    places = [(node.id, node.location.x, node.location.y) for node in nodes if node.location.valid()]
+    return np.array(places, np.int64).reshape(-1, 3)
 
 
 def streets_of_osm(

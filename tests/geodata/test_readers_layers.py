@@ -8,11 +8,14 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from geodata.defects import Defect
 from geodata.errors import InputError
 from geodata.network import OneWay, RoadClass, Streets, build_network
-from geodata.readers.layers import LineColumns, read_lines
-from geodata.readers.noding import as_lines
+from geodata.readers.layers import LineColumns, _cut, read_lines
+from geodata.readers.noding import as_lines, crossings
 from geodata.readers.values import POSTED_LIMIT_SHARE
 
 DATA = Path(__file__).parents[2] / "../shared/data/changsha-osm2019"
@@ -39,7 +42,19 @@ def junctions(streets: Streets) -> int:
     return len(np.unique([streets.start, streets.end]))
 
 
+def the(defects: list[Defect], kind: str) -> Defect:
+    """The one defect of a kind."""
+    (found,) = [defect for defect in defects if defect.kind == kind]
+    return found
+
+
+def places_m(defect: Defect) -> list[tuple[float, ...]]:
+    """Where its cases are, in metres from the corner."""
+    return [tuple(xy) for xy in np.round(shapely.get_coordinates(defect.shapes) - CORNER_M, 2).tolist()]
+
+
 ROAD = line((0, 0), (1000, 0))
+WITHOUT_CLASS = "no class column named: all streets are taken as collector"
 
 
 def test_lines_meet_at_their_ends(tmp_path: Path) -> None:
@@ -77,16 +92,155 @@ def test_ends_meet_within_a_decimetre(tmp_path: Path, gap_m: float) -> None:
 
 def test_lines_meet_at_a_shared_vertex(tmp_path: Path) -> None:
     crossing = [line((0, 0), (500, 0), (1000, 0)), line((500, -500), (500, 0), (500, 500))]
-    streets, remarks = read_lines(write(tmp_path, crossing))
+    streets, defects = read_lines(write(tmp_path, crossing))
     assert pieces_m(streets) == [500, 500, 500, 500]
     assert junctions(streets) == 5
-    assert remarks == ["no class column named: all streets are taken as collector"]
+    assert streets.label == ("feature 1", "feature 1", "feature 2", "feature 2")
+    assert [str(defect) for defect in defects] == [WITHOUT_CLASS]
 
 
-def test_a_crossing_without_a_shared_vertex_is_a_bridge_and_is_counted(tmp_path: Path) -> None:
-    streets, remarks = read_lines(write(tmp_path, [ROAD, line((500, -500), (500, 500))]))
+CROSS = [ROAD, line((500, -500), (500, 500))]
+
+
+def test_a_crossing_without_a_shared_vertex_is_a_bridge_and_is_told_with_its_place(tmp_path: Path) -> None:
+    streets, defects = read_lines(write(tmp_path, CROSS))
     assert pieces_m(streets) == [1000, 1000]
-    assert any("1 crossings without a shared vertex are taken for bridges" in remark for remark in remarks)
+    crossing = the(defects, "crossings without a shared vertex")
+    assert crossing.label == ("feature 1 × feature 2",)
+    assert places_m(crossing) == [(500, 0)]
+    assert crossing.done == "taken for bridges: if they are junctions, have the crossings noded"
+
+
+def test_crossings_become_junctions_on_request(tmp_path: Path) -> None:
+    twice = line((200, -100), (200, 100), (700, 100), (700, -100))
+    streets, defects = read_lines(write(tmp_path, [ROAD, twice]), node_crossings=True)
+    assert pieces_m(streets) == [100, 100, 200, 300, 500, 700]
+    assert junctions(streets) == 6
+    crossing = the(defects, "crossings without a shared vertex")
+    assert sorted(places_m(crossing)) == [(200, 0), (700, 0)]
+    assert crossing.done == "made junctions"
+    assert build_network(streets)[0].n_streets == 6
+
+
+def test_streets_that_share_an_end_may_cross_elsewhere(tmp_path: Path) -> None:
+    back = line((0, 0), (0, 100), (500, 100), (500, -100))
+    streets, defects = read_lines(write(tmp_path, [ROAD, back]), node_crossings=True)
+    assert places_m(the(defects, "crossings without a shared vertex")) == [(500, 0)]
+    assert junctions(streets) == 4
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        (LineColumns(level="z"), {"z": [0, 1]}),
+        (LineColumns(level="z"), {"z": ["-1", None]}),
+        (LineColumns(bridge="b"), {"b": ["yes", "no"]}),
+        (LineColumns(bridge="b"), {"b": [None, "viaduct"]}),
+        (LineColumns(tunnel="t"), {"t": [True, False]}),
+        (LineColumns(bridge="b", tunnel="t"), {"b": ["yes", None], "t": [None, "yes"]}),
+    ],
+)
+def test_lines_of_different_levels_pass_over_one_another(
+    tmp_path: Path, columns: LineColumns, values: dict[str, list[Any]]
+) -> None:
+    streets, defects = read_lines(write(tmp_path, CROSS, "roads.gpkg", **values), columns=columns, node_crossings=True)
+    assert pieces_m(streets) == [1000, 1000]
+    assert [str(defect) for defect in defects] == [WITHOUT_CLASS]
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        (LineColumns(level="z"), {"z": [1, 1]}),
+        (LineColumns(level="z", bridge="b"), {"z": [0, 0], "b": ["yes", "no"]}),
+        (LineColumns(bridge="b"), {"b": ["yes", "viaduct"]}),
+    ],
+)
+def test_lines_of_one_level_meet(tmp_path: Path, columns: LineColumns, values: dict[str, list[Any]]) -> None:
+    streets, _ = read_lines(write(tmp_path, CROSS, "roads.gpkg", **values), columns=columns, node_crossings=True)
+    assert pieces_m(streets) == [500, 500, 500, 500]
+
+
+def test_a_level_that_is_no_number_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path, CROSS, z=["upper", "0"])
+    _, defects = read_lines(path, columns=LineColumns(level="z"))
+    level = the(defects, "levels that are no numbers")
+    assert str(level) == "1 levels that are no numbers, 1.0 km: taken as level 0: 'upper' × 1 (feature 1)"
+
+
+def test_ends_meet_within_the_tolerance_and_are_counted(tmp_path: Path) -> None:
+    gaps = [ROAD, line((1000.6, 0.8), (2000, 0)), line((400, 1.5), (400, 300)), line((700, 3), (700, 300))]
+    streets, defects = read_lines(write(tmp_path, gaps), meet_m=2)
+    assert junctions(streets) == 7
+    joined = the(defects, "ends of lines within 2 m of another line")
+    assert len(joined) == 2
+    assert joined.label[0] == "feature 3"
+    assert joined.done == "joined"
+    stub = the(defects, "dead ends that nearly meet another street")
+    assert stub.label == ("feature 4",)
+    assert places_m(stub) == [(700, 3)]
+
+
+def test_an_end_that_overshoots_within_the_tolerance_makes_no_second_junction(tmp_path: Path) -> None:
+    path = write(tmp_path, [ROAD, line((400, -0.05), (400, 300))])
+    streets, defects = read_lines(path, node_crossings=True)
+    assert junctions(streets) == 4
+    assert [defect.kind for defect in defects][1:] == ["ends of lines within 0.1 m of another line"]
+
+
+def test_exact_drawing_is_no_fault(tmp_path: Path) -> None:
+    shapes = [ROAD, line((1000, 0), (1000, 500)), line((400, 0), (400, 300)), line((400, 300), (1000, 500))]
+    _, defects = read_lines(write(tmp_path, shapes))
+    assert [str(defect) for defect in defects] == [WITHOUT_CLASS]
+
+
+@pytest.mark.parametrize("meet_m", [-1.0, np.nan, np.inf])
+def test_a_tolerance_that_is_no_distance_is_refused(tmp_path: Path, meet_m: float) -> None:
+    with pytest.raises(InputError, match=r"meet_m: found .*; expected a distance of 0 m or more"):
+        read_lines(write(tmp_path, [ROAD]), meet_m=meet_m)
+
+
+def test_a_short_side_street_nearly_meets_nothing(tmp_path: Path) -> None:
+    _, defects = read_lines(write(tmp_path, [ROAD, line((400, 0), (400, 4))]))
+    assert [str(defect) for defect in defects] == [WITHOUT_CLASS]
+
+
+def test_a_line_that_crosses_itself_is_told(tmp_path: Path) -> None:
+    loop = line((0, 0), (100, 0), (100, 100), (50, 100), (50, -100))
+    _, defects = read_lines(write(tmp_path, [loop]))
+    assert the(defects, "lines that cross themselves").label == ("feature 1",)
+
+
+def test_lines_without_length_and_lines_drawn_twice_are_told_by_their_features(tmp_path: Path) -> None:
+    path = write(tmp_path, [ROAD, line((5, 5), (5, 5)), ROAD, line((0, 0), (0, 9))])
+    streets, defects = read_lines(path)
+    assert the(defects, "lines without length").label == ("feature 2",)
+    _, dropped = build_network(streets)
+    assert [(defect.kind, defect.label) for defect in dropped] == [("streets drawn twice", ("feature 3",))]
+
+
+def test_geoparquet_is_read_like_any_layer(tmp_path: Path) -> None:
+    path = tmp_path / "roads.parquet"
+    table = gpd.GeoDataFrame({"kind": ["primary"] * 2}, geometry=[ROAD, line((1000, 0), (1000, 500))], crs=EPSG)
+    table.to_parquet(path)
+    streets, defects = read_lines(path, columns=LineColumns(road_class="kind"))
+    assert pieces_m(streets) == [500, 1000]
+    assert defects == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 40)] * 4), min_size=1, max_size=12))
+def test_noded_streets_cross_at_junctions_only(ends: list[tuple[int, int, int, int]]) -> None:
+    lines = [line((10 * a, 10 * b), (10 * c, 10 * d)) for a, b, c, d in ends if (a, b) != (c, d)]
+    assume(lines)
+    pieces, _ = _cut(np.array(lines, object), np.arange(len(lines)), 0.1)
+    one, other, point = crossings(*pieces.ends, pieces.xy, pieces.first, 0.1)
+    noded = pieces.noded(np.r_[one, other], np.r_[point, point]) if len(point) else pieces
+    left, right, rest = crossings(*noded.ends, noded.xy, noded.first, 0.1)
+    assert list(zip(left, right, rest.tolist(), strict=True)) == []
+    drawn = shapely.length(shapely.union_all(lines))
+    kept = shapely.length(shapely.union_all(as_lines(noded.xy, noded.first)))
+    assert kept == pytest.approx(drawn, rel=1e-3, abs=1)
 
 
 def test_a_finely_drawn_line_is_not_cut_into_its_vertices(tmp_path: Path) -> None:
@@ -122,9 +276,18 @@ def test_a_multi_line_is_parted_and_its_height_dropped(tmp_path: Path) -> None:
 
 
 def test_features_without_geometry_are_counted(tmp_path: Path) -> None:
-    streets, remarks = read_lines(write(tmp_path, [ROAD, None, shapely.LineString()]))
+    streets, defects = read_lines(write(tmp_path, [ROAD, None, shapely.LineString()]))
     assert len(streets.start) == 1
-    assert "2 features without geometry were left out" in remarks
+    assert str(defects[1]) == "2 features without geometry: left out (feature 2, feature 3)"
+
+
+def test_features_that_are_no_lines_are_told_with_their_shape(tmp_path: Path) -> None:
+    path = write(tmp_path, [ROAD, shapely.Point(CORNER_M), ROAD.buffer(1)], "roads.geojson")
+    streets, defects = read_lines(path)
+    assert len(streets.start) == 1
+    other = the(defects, "features that are no lines")
+    assert other.label == ("feature 2", "feature 3")
+    assert [shape.geom_type for shape in other.shapes] == ["Point", "Polygon"]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +314,17 @@ def test_classes_as_others_write_them(tmp_path: Path, value: object, road_class:
 
 def test_an_unknown_class_is_local_and_counted(tmp_path: Path) -> None:
     path = write(tmp_path, [ROAD, line((0, 9), (9, 9)), line((0, 99), (9, 99))], kind=["primary", "goat", "goat"])
-    streets, remarks = read_lines(path, columns=LineColumns(road_class="kind"))
+    streets, defects = read_lines(path, columns=LineColumns(road_class="kind"))
     assert streets.road_class.tolist() == [RoadClass.ARTERIAL, RoadClass.LOCAL, RoadClass.LOCAL]
-    assert remarks == ["2 classes not understood, taken as local: 'goat' × 2"]
+    unknown = the(defects, "streets whose class is not understood")
+    assert unknown.done == "taken as local: 'goat' × 2"
+    assert unknown.label == ("feature 2", "feature 3")
+
+
+def test_a_missing_class_is_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path, [ROAD, line((0, 9), (9, 9))], kind=["primary", None])
+    _, defects = read_lines(path, columns=LineColumns(road_class="kind"))
+    assert the(defects, "streets whose class is missing").label == ("feature 2",)
 
 
 @pytest.mark.parametrize(
@@ -170,15 +341,16 @@ def test_an_unknown_class_is_local_and_counted(tmp_path: Path) -> None:
 )
 def test_one_way_marks_as_others_write_them(tmp_path: Path, values: list[object], mark: OneWay) -> None:
     shapes = [line((0, 10 * i), (100, 10 * i)) for i in range(len(values))]
-    streets, remarks = read_lines(write(tmp_path, shapes, ow=values), columns=LineColumns(one_way="ow"))
+    streets, defects = read_lines(write(tmp_path, shapes, ow=values), columns=LineColumns(one_way="ow"))
     assert streets.one_way.tolist() == [mark] * len(values)
-    assert len(remarks) == 1
+    assert [str(defect) for defect in defects] == [WITHOUT_CLASS]
 
 
 def test_a_one_way_mark_that_is_not_understood_counts_as_both_and_is_told(tmp_path: Path) -> None:
-    streets, remarks = read_lines(write(tmp_path, [ROAD], ow=["maybe"]), columns=LineColumns(one_way="ow"))
+    streets, defects = read_lines(write(tmp_path, [ROAD], ow=["maybe"]), columns=LineColumns(one_way="ow"))
     assert streets.one_way.tolist() == [OneWay.NO]
-    assert "1 one-way marks not understood, taken as both ways: 'maybe' × 1" in remarks
+    mark = the(defects, "one-way marks that are not understood")
+    assert (mark.done, mark.label) == ("taken as both ways: 'maybe' × 1", ("feature 1",))
 
 
 def test_both_pieces_of_a_cut_line_keep_its_values(tmp_path: Path) -> None:
@@ -194,9 +366,11 @@ def test_both_pieces_of_a_cut_line_keep_its_values(tmp_path: Path) -> None:
 def test_a_speed_is_driven_and_a_limit_is_shaded(tmp_path: Path) -> None:
     shapes = [line((0, 10 * i), (100, 10 * i)) for i in range(4)]
     path = write(tmp_path, shapes, speed=[30.0, np.nan, np.nan, 251.0], limit=["60", "60", None, None])
-    streets, remarks = read_lines(path, columns=LineColumns(speed_kmh="speed", limit_kmh="limit"))
+    streets, defects = read_lines(path, columns=LineColumns(speed_kmh="speed", limit_kmh="limit"))
     assert streets.speed_kmh.tolist() == pytest.approx([30, 60 * POSTED_LIMIT_SHARE, np.nan, np.nan], nan_ok=True)
-    assert "1 speeds not used, the class decides: '251' × 1" in remarks
+    absurd = the(defects, "speeds that cannot be used")
+    assert (absurd.done, absurd.label) == ("the class decides: '251' × 1", ("feature 4",))
+    assert absurd.metres == pytest.approx(100)
 
 
 def test_a_shapefile_in_gbk_that_does_not_say_so_is_read(tmp_path: Path) -> None:
@@ -217,12 +391,15 @@ def test_the_one_line_layer_among_others_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data/changsha-osm2019 is not there")
 def test_changsha_without_any_attribute_makes_a_connected_network() -> None:
-    streets, remarks = read_lines(DATA / "changsha_simplified_edges.gpkg", "edges")
+    streets, defects = read_lines(DATA / "changsha_simplified_edges.gpkg", "edges")
     network, dropped = build_network(streets)
     assert network.epsg == 4547
     assert network.street_length_m.sum() == pytest.approx(5_731_700, rel=0.01)
-    assert sum(part.length_m for part in dropped) < 0.01 * network.street_length_m.sum()
-    assert remarks[0] == "no class column named: all streets are taken as collector"
+    assert sum(part.metres for part in dropped) < 0.01 * network.street_length_m.sum()
+    assert str(defects[0]) == WITHOUT_CLASS
+    crossed = the(defects, "crossings without a shared vertex")
+    assert 2_000 < len(crossed) < 3_000
+    assert shapely.get_type_id(crossed.shapes).tolist() == [0] * len(crossed)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -1,23 +1,25 @@
 """OpenStreetMap files: what is read of them, and what is refused."""
 
 import bz2
+import contextlib
 import gzip
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import osmium
 import osmnx
 import pytest
-import requests
 import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from geodata.defects import Defect
 from geodata.errors import InputError
-from geodata.network import OneWay, RoadClass, Streets, build_network
+from geodata.network import OneWay, Permission, RoadClass, Streets, build_network
 from geodata.readers.noding import as_lines
-from geodata.readers.osm import read_osm, read_place
+from geodata.readers.osm import read_osm, streets_of_osm
 from geodata.readers.values import CLASS_OF_HIGHWAY, POSTED_LIMIT_SHARE
 
 DATA = Path(__file__).parents[2] / "../shared/data/small-osm"
@@ -46,6 +48,10 @@ def write(folder: Path, *ways: Way, nodes: Mapping[int, tuple[float, float]] = N
     return path
 
 
+def said(read: tuple[Streets, list[Defect]]) -> list[str]:
+    return [str(defect) for defect in read[1]]
+
+
 def read_one(folder: Path, **tags: str) -> Streets:
     return read_osm(write(folder, ([0, 1], {"highway": "residential"} | tags)))[0]
 
@@ -57,13 +63,14 @@ def lengths_m(streets: Streets) -> np.ndarray:
 def test_ways_become_streets_between_the_nodes_that_they_share(tmp_path: Path) -> None:
     across = ([10, 11, 12, 13], {"highway": "primary", "name": "五一大道"})
     along = ([2, 12, 22], {"highway": "residential"})
-    streets, remarks = read_osm(write(tmp_path, across, along))
+    streets, defects = read_osm(write(tmp_path, across, along))
     assert sorted(zip(streets.start, streets.end, strict=True)) == [(3, 13), (11, 13), (13, 14), (13, 23)]
     assert streets.epsg == 4547
     assert sorted(streets.name) == ["", "", "五一大道", "五一大道"]
     assert sorted(np.diff(streets.shape_first)) == [2, 2, 2, 3]
     assert lengths_m(streets).sum() == pytest.approx(3 * 98.1 + 2 * 110.8, rel=0.002)
-    assert remarks == []
+    assert defects == []
+    assert sorted(streets.label or []) == ["way 1"] * 2 + ["way 2"] * 2
 
 
 def test_ways_that_cross_without_a_common_node_do_not_meet(tmp_path: Path) -> None:
@@ -92,6 +99,7 @@ def test_the_class_follows_the_highway_tag(tmp_path: Path, highway: str, road_cl
     [
         {"highway": "footway"},
         {"highway": "cycleway"},
+        {"highway": "path", "width": "4"},
         {"highway": "track"},
         {"highway": "construction"},
         {"highway": "pedestrian", "area": "yes"},
@@ -115,9 +123,43 @@ def test_ways_open_to_emergencies_or_cars_are_kept(tmp_path: Path, tags: Mapping
     assert len(read_one(tmp_path, **tags).start) == 1
 
 
-def test_closed_ways_are_counted(tmp_path: Path) -> None:
-    ways = [([0, 1], {"highway": "service"}), ([10, 11], {"highway": "service", "access": "private"})]
-    assert read_osm(write(tmp_path, *ways))[1] == ["1 ways closed to the public were left out"]
+def test_closed_ways_are_told_with_their_number_and_their_line(tmp_path: Path) -> None:
+    ways = [([0, 1], {"highway": "service"}), ([10, 11, 12], {"highway": "service", "access": "private"})]
+    (defect,) = read_osm(write(tmp_path, *ways))[1]
+    assert str(defect) == "1 ways closed to the public, 0.2 km: left out (way 2)"
+    assert shapely.length(defect.shapes) == pytest.approx([2 * 98.1], rel=0.002)
+
+
+def test_ways_of_kinds_that_are_no_streets_are_counted_by_kind(tmp_path: Path) -> None:
+    tags = [{"highway": "footway"}, {"highway": "footway"}, {"highway": "service", "service": "parking_aisle"}]
+    tags.append({"highway": "pedestrian", "area": "yes"})
+    path = write(tmp_path, ([0, 1], {"highway": "service"}), *(([10, 11], each) for each in tags))
+    assert said(read_osm(path)) == [
+        "ways of kinds that are no streets: left out: 'footway' × 2, 'parking_aisle' × 1, 'pedestrian area' × 1"
+    ]
+
+
+def test_a_pedestrian_street_is_one_that_no_car_drives(tmp_path: Path) -> None:
+    square = [([0, 1], {"highway": "primary"}), ([1, 11], {"highway": "primary"}), ([0, 11], {"highway": "pedestrian"})]
+    streets, _ = read_osm(write(tmp_path, *square))
+    assert streets.road_class.tolist() == [RoadClass.ARTERIAL, RoadClass.ARTERIAL, RoadClass.PEDESTRIAN]
+    network, _ = build_network(streets)
+    assert sorted(network.permission) == [Permission.OPEN] * 4 + [Permission.PEDESTRIAN] * 2
+
+
+@pytest.mark.parametrize(
+    ("tags", "kept"),
+    [
+        ({"motor_vehicle": "no"}, True),
+        ({"access": "no", "foot": "yes"}, True),
+        ({"access": "private"}, False),
+        ({"foot": "no"}, False),
+    ],
+)
+def test_a_pedestrian_street_is_kept_where_people_may_walk(tmp_path: Path, tags: Mapping[str, str], kept: bool) -> None:
+    walk = {"highway": "pedestrian", **tags}
+    streets, _ = read_osm(write(tmp_path, ([0, 1], {"highway": "primary"}), ([1, 11], walk)))
+    assert len(streets.start) == 1 + kept
 
 
 @pytest.mark.parametrize(
@@ -150,15 +192,19 @@ def test_a_posted_limit_becomes_a_driving_speed(tmp_path: Path, posted: str, kmh
 @pytest.mark.parametrize("posted", ["251", "1", "none", "walk", "CN:urban", "50;30", "-50"])
 def test_a_limit_that_cannot_be_is_left_to_the_class_and_counted(tmp_path: Path, posted: str) -> None:
     path = write(tmp_path, ([0, 1], {"highway": "primary", "maxspeed": posted}))
-    streets, remarks = read_osm(path)
+    streets, defects = read_osm(path)
     assert np.isnan(streets.speed_kmh).all()
-    assert remarks == [f"1 speed limits not used, the class decides: {posted!r} × 1"]
+    assert said((streets, defects)) == [
+        f"1 speed limits that cannot be used, 0.1 km: the class decides: {posted!r} × 1 (way 1)"
+    ]
 
 
 def test_a_direction_that_is_none_counts_as_both_and_is_told(tmp_path: Path) -> None:
-    streets, remarks = read_osm(write(tmp_path, ([0, 1], {"highway": "primary", "oneway": "reversible"})))
+    streets, defects = read_osm(write(tmp_path, ([0, 1], {"highway": "primary", "oneway": "reversible"})))
     assert streets.one_way.tolist() == [OneWay.NO]
-    assert remarks == ["1 one-way marks not understood, taken as both ways: 'reversible' × 1"]
+    assert said((streets, defects)) == [
+        "1 one-way marks that are not understood, 0.1 km: taken as both ways: 'reversible' × 1 (way 1)"
+    ]
 
 
 def test_the_reference_stands_in_for_a_missing_name(tmp_path: Path) -> None:
@@ -175,9 +221,52 @@ def test_a_roundabout_is_cut_where_streets_enter_it(tmp_path: Path) -> None:
 def test_a_way_ends_where_its_node_was_cut_off(tmp_path: Path) -> None:
     nodes = {i: xy for i, xy in NODES.items() if i != 2}
     path = write(tmp_path, ([0, 1, 2, 3, 4], {"highway": "primary"}), nodes=nodes)
-    streets, remarks = read_osm(path)
+    streets, defects = read_osm(path)
     assert sorted(zip(streets.start, streets.end, strict=True)) == [(1, 2), (4, 5)]
-    assert remarks == ["1 nodes of ways are not in the file: the ways end there"]
+    assert said((streets, defects)) == ["1 ways with nodes that the file does not place, 0.4 km: cut there (way 1)"]
+
+
+def test_a_node_at_null_island_counts_as_missing(tmp_path: Path) -> None:
+    path = write(tmp_path, ([0, 1, 2, 3, 4], {"highway": "primary"}), nodes=dict(NODES) | {2: (0.0, 0.0)})
+    streets, defects = read_osm(path)
+    assert lengths_m(streets).sum() < 300
+    assert [defect.kind for defect in defects] == ["ways with nodes that the file does not place"]
+
+
+def test_nodes_that_were_never_uploaded_and_come_last_are_found(tmp_path: Path) -> None:
+    text = osm_text([([-3, 11, 12], {"highway": "primary"})], {-3: (112.901, 28.2)} | NODES)
+    lines = text.splitlines()
+    path = tmp_path / "edited.osm"
+    path.write_text(
+        "\n".join(
+            [lines[0], *[s for s in lines if "<node" not in s][1:-1], *[s for s in lines if "<node" in s], lines[-1]]
+        )
+    )
+    streets, defects = read_osm(path)
+    assert (streets.start.tolist(), streets.end.tolist(), defects) == ([-2], [13], [])
+
+
+def test_a_way_listed_twice_counts_once(tmp_path: Path) -> None:
+    path = write(tmp_path, ([0, 1], {"highway": "primary"}), ([0, 1, 2], {"highway": "primary"}))
+    path.write_text(path.read_text("utf-8").replace('<way id="2"', '<way id="1"'), "utf-8")
+    streets, defects = read_osm(path)
+    assert streets.end.tolist() == [2]
+    assert said((streets, defects)) == ["1 ways listed again, 0.2 km: left out: the first one stays (way 1)"]
+
+
+def test_a_way_without_length_is_told(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, ([0, 1], {"highway": "primary"}), ([3, 3], {"highway": "primary"}), ([4], {"highway": "road"})
+    )
+    assert said(read_osm(path)) == ["2 ways without length: left out (way 2, way 3)"]
+
+
+def test_a_dead_end_beside_another_street_is_a_warning_with_its_place(tmp_path: Path) -> None:
+    beside = dict(NODES) | {99: (112.9025, 28.20003)}
+    ways = [([0, 1, 2, 3], {"highway": "primary"}), ([99, 12], {"highway": "service"})]
+    streets, (defect,) = read_osm(write(tmp_path, *ways, nodes=beside))
+    assert str(defect) == "1 dead ends that nearly meet another street: not joined, though within 5 m (way 2)"
+    assert (streets.shape_xy_m == shapely.get_coordinates(defect.shapes)).all(axis=1).any()
 
 
 def test_every_packing_gives_the_same_streets(tmp_path: Path) -> None:
@@ -226,7 +315,7 @@ def test_a_real_extract_makes_a_network(name: str, epsg: int, least_km: float) -
     network, dropped = build_network(read_osm(DATA / name)[0])
     assert network.epsg == epsg
     assert network.street_length_m.sum() > least_km * 1000
-    assert sum(part.length_m for part in dropped) < 0.2 * network.street_length_m.sum()
+    assert sum(part.metres for part in dropped) < 0.2 * network.street_length_m.sum()
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -237,7 +326,9 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_osm_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.osm"
     path.write_text("hello")
-    with pytest.raises(InputError, match=r"bad\.osm: found XML parsing error.*expected OpenStreetMap data.*\.osm\.pbf"):
+    with pytest.raises(
+        InputError, match=r"bad\.osm: found XML parsing error.*expected OpenStreetMap data.*copy it anew"
+    ):
         read_osm(path)
 
 
@@ -251,29 +342,76 @@ def test_ways_without_nodes_are_refused(tmp_path: Path) -> None:
         read_osm(write(tmp_path, ([0, 1], {"highway": "primary"}), nodes={5: (112.9, 28.2)}))
 
 
-def raising(error: Exception) -> Any:
-    def download(*_args: object, **_options: object) -> None:
-        raise error
-
-    return download
+BROKEN = r"expected OpenStreetMap data\. The file may be cut short or altered: copy it anew"
 
 
-def test_a_place_without_a_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(osmnx, "graph_from_place", raising(requests.exceptions.ConnectionError("no route")))
-    with pytest.raises(InputError, match=r"Yuelu.*no answer from the OpenStreetMap servers.*Connect to the network"):
-        read_place("Yuelu District, Changsha")
+def packed(folder: Path, end: str) -> Path:
+    """A small file in one of the packings."""
+    text = osm_text([([row * 10 + i for i in range(5)], {"highway": "primary"}) for row in range(5)])
+    path = folder / f"whole.{end}"
+    plain = folder / "plain.osm"
+    plain.write_text(text, "utf-8")
+    if end == "osm.pbf":
+        with osmium.SimpleWriter(str(path), overwrite=True) as writer:
+            for item in osmium.FileProcessor(str(plain)):
+                writer.add(item)
+    else:
+        pack = {"osm.gz": gzip.compress, "osm.bz2": bz2.compress}.get(end, bytes)
+        path.write_bytes(pack(text.encode()))
+    return path
 
 
-def test_an_unknown_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(osmnx, "graph_from_place", raising(ValueError("Nominatim geocoder returned 0 results")))
-    with pytest.raises(InputError, match=r"Atlantis.*returned 0 results.*Check the spelling"):
-        read_place("Atlantis")
+PACKINGS = ["osm", "osm.gz", "osm.bz2", "osm.pbf"]
 
 
-def test_a_downloaded_place_is_read_as_a_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path, ([0, 1, 2], {"highway": "primary", "oneway": "yes"}), ([2, 12, 1], {"highway": "service"}))
-    graph = osmnx.graph_from_xml(path, retain_all=True)
-    monkeypatch.setattr(osmnx, "graph_from_place", lambda *_args, **_options: graph)
-    streets, _ = read_place("Somewhere")
-    assert lengths_m(streets).sum() == pytest.approx(lengths_m(read_osm(path)[0]).sum(), rel=1e-6)
-    assert sorted(streets.one_way) == [OneWay.NO, OneWay.FORWARD, OneWay.FORWARD]
+@pytest.mark.parametrize("end", PACKINGS)
+def test_a_file_cut_short_is_refused(tmp_path: Path, end: str) -> None:
+    path = packed(tmp_path, end)
+    path.write_bytes(path.read_bytes()[: -path.stat().st_size // 5])
+    with pytest.raises(InputError, match=BROKEN):
+        read_osm(path)
+
+
+@pytest.mark.parametrize("end", PACKINGS)
+def test_an_empty_file_is_refused(tmp_path: Path, end: str) -> None:
+    path = tmp_path / f"empty.{end}"
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"found .*; expected "):
+        read_osm(path)
+
+
+@pytest.mark.parametrize("end", PACKINGS)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_an_altered_file_is_read_or_refused_and_nothing_else(tmp_path: Path, end: str, data: st.DataObject) -> None:
+    content = bytearray(packed(tmp_path, end).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / f"altered.{end}"
+    path.write_bytes(content)
+    with contextlib.suppress(InputError):
+        streets, _ = read_osm(path)
+        assert np.isfinite(streets.shape_xy_m).all()
+
+
+def test_an_entity_bomb_is_refused_before_it_unfolds(tmp_path: Path) -> None:
+    layers = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 12))
+    way = '<way id="1"><nd ref="1"/><nd ref="2"/><tag k="highway" v="&e11;"/></way>'
+    path = tmp_path / "bomb.osm"
+    path.write_text(f'<!DOCTYPE osm [<!ENTITY e0 "aaaaaaaaaa">{layers}]><osm version="0.6">{way}</osm>')
+    with pytest.raises(InputError, match=r"found XML entities are not supported"):
+        read_osm(path)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_ways_and_nodes_from_elsewhere_give_the_same_streets(tmp_path: Path, order: int) -> None:
+    ways = [([10, 11, 12], {"highway": "primary", "name": "A"}), ([1, 11], {"highway": "service", "oneway": "-1"})]
+    ids = np.array(sorted(NODES)) + 1
+    lonlat = np.array([NODES[i - 1] for i in ids.tolist()])
+    given_ways = [(n, [ref + 1 for ref in refs], tags) for n, (refs, tags) in enumerate(ways, 1)]
+    streets, defects = streets_of_osm(iter(given_ways[::order]), (ids, lonlat), [], "made", None)
+    expected = build_network(read_osm(write(tmp_path, *ways))[0])[0]
+    assert defects == []
+    network = build_network(streets)[0]
+    assert sorted(network.length_m) == pytest.approx(sorted(expected.length_m), abs=1e-6)
+    assert network.one_way.sum() == expected.one_way.sum()
