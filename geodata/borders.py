@@ -34,17 +34,24 @@ class Edges(NamedTuple):
     """(l,) the cell that each belongs to."""
 
 
+def ring_edges(polygons: NDArray[np.object_]) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """(e, 2) begin and (e, 2) end of the edges of polygons and multipolygons, with the ground on the left, and (e,)
+    the polygon of each."""
+    part, part_of = shapely.get_parts(shapely.orient_polygons(polygons), return_index=True)
+    ring, ring_of = shapely.get_rings(part, return_index=True)
+    xy, of = shapely.get_coordinates(ring, return_index=True)
+    along = np.flatnonzero(of[1:] == of[:-1])
+    return xy[along], xy[along + 1], part_of[ring_of[of[along]]].astype(np.int64)
+
+
 def edges(polygons: NDArray[np.object_]) -> Edges:
     """Match the edges of valid polygons by their ends, which must agree exactly.
 
     How many polygons lie over a place changes only across loose edges: what is bounded by them alone is wholly
     covered, wholly covered more than once, or wholly free.
     """
-    rings, of = shapely.get_rings(shapely.orient_polygons(polygons), return_index=True)
-    xy, ring = shapely.get_coordinates(rings, return_index=True)
-    xy += 0.0  # makes 0.0 of -0.0, which is another pattern of bits
-    along = np.flatnonzero(ring[1:] == ring[:-1])
-    a, b, cell = xy[along], xy[along + 1], of[ring[along]].astype(np.int32)
+    a, b, of = ring_edges(polygons)
+    a, b, cell = a + 0.0, b + 0.0, of.astype(np.int32)  # + 0.0 makes 0.0 of -0.0, which is another pattern of bits
     turned = (a[:, 0] > b[:, 0]) | ((a[:, 0] == b[:, 0]) & (a[:, 1] > b[:, 1]))
     key: Floats = np.concatenate([a, b], axis=1)
     key[turned] = key[turned][:, [2, 3, 0, 1]]

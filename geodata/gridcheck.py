@@ -216,12 +216,13 @@ def _cover_problems(
     faces, over = _faces(ground, tree)
     problems = _overlaps(codes, ground, tree, faces[over > 1])
     free = faces[over == 0]
-    for shape, wide in zip(free, _holds_circle(free, gap_m), strict=True):
+    place, beside = tree.query(free, predicate="intersects")
+    order = np.lexsort((beside, place))
+    around = np.split(codes[beside[order]], np.searchsorted(place[order], np.arange(1, len(free))))
+    for shape, wide, named in zip(free, _holds_circle(free, gap_m), around, strict=False):
         kind = Kind.HOLE if wide else Kind.GAP
-        beside = tree.query(shape, predicate="intersects")
-        named = tuple(codes[np.sort(beside)])
-        found = f"{shapely.area(shape):,.0f} m² free between {_listed(named)}"
-        problems.append(Problem(kind=kind, codes=named, found=found, geometry=shape))
+        found = f"{shapely.area(shape):,.0f} m² free between {_listed(named.tolist())}"
+        problems.append(Problem(kind=kind, codes=tuple(named.tolist()), found=found, geometry=shape))
     if boundary is not None:
         beyond = shapely.get_parts(shapely.difference(boundary, shapely.union_all(faces)))
         beyond = beyond[shapely.area(beyond) > SLIVER_M2]

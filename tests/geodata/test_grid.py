@@ -151,6 +151,13 @@ def test_a_border_that_was_drawn_twice_is_one() -> None:
     assert grid.borders.length_m == pytest.approx([87], abs=0.6)
 
 
+def test_each_part_of_a_cell_has_neighbours() -> None:
+    apart = shapely.MultiPolygon([shapely.box(0, 0, 100, 100), shapely.box(200, 0, 300, 100)])
+    grid = grid_of(shapely.box(100, 0, 200, 100), apart, shapely.box(300, 0, 400, 100))
+    assert grid.neighbours().tolist() == [[0, 1], [1, 2]]
+    assert grid.borders.length_m == pytest.approx([200, 100])
+
+
 def test_the_least_border_of_neighbours_can_be_chosen() -> None:
     grid = grid_of(shapely.box(0, 0, 100, 100), shapely.box(100, 80, 200, 180))
     assert grid.neighbours().tolist() == [[0, 1]]

@@ -65,6 +65,12 @@ def test_one_grid_drawn_over_another_overlaps_within_as_well_as_at_its_rim() -> 
     assert sum(p.area_m2 for p in problems) == pytest.approx(both.area)
 
 
+def test_each_part_of_a_cell_may_overlap_and_leave_gaps() -> None:
+    apart = shapely.MultiPolygon([box(0, 0, 100, 100), box(200, 0, 300, 100)])
+    problems = check_grid(cells_of(apart, box(100, 0, 210, 100)))
+    assert told(problems) == [(Kind.PARTS, ("C0",), 20_000), (Kind.OVERLAP, ("C0", "C1"), 1000)]
+
+
 def test_borders_that_differ_by_a_hair_are_no_overlap_and_no_gap() -> None:
     assert check_grid(cells_of(HALVES[0], box(99.999, 0, 200, 100), box(0, 100.001, 200, 200))) == []
 
