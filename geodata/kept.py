@@ -12,7 +12,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geodata.network import Floats, Ints
-from geodata.search import HEAD, TAIL, TWIN, compiled, direct_s, lay_direct, nearest, offer, part_s, pop, push, trace
+from geodata.search import (
+    HEAD,
+    METRES,
+    SECONDS,
+    TAIL,
+    TWIN,
+    bound_s,
+    compiled,
+    direct_s,
+    lay_direct,
+    nearest_with_drives,
+    offer,
+    part_s,
+    pop,
+    push,
+)
 
 KEPT = 8
 """Anchors kept for each node."""
@@ -112,39 +127,21 @@ def _note(
 
 
 @compiled
-def _at_least_s(who: Any, value: Any, here: int, there: int) -> float:
-    """A lower bound on the seconds from one node to another, by the triangle inequality over anchors kept for both."""
-    bound = 0.0
-    k = who.shape[2]
-    for i in range(k):
-        for j in range(k):
-            if who[here, 0, i] == who[there, 0, j] and who[here, 0, i] >= 0:
-                bound = max(bound, value[there, 0, j] - value[here, 0, i])
-            if who[here, 1, i] == who[there, 1, j] and who[here, 1, i] >= 0:
-                bound = max(bound, value[here, 2, i] - value[there, 2, j])
-    # a hair less, so that rounding never makes it too high
-    return bound * (1.0 - 1e-12) - 1e-9
-
-
-@compiled
 def nearest_kept(
     who: Any,
     value: Any,
     n_anchors: int,
     anchor: Any,
-    xy_m: Any,
-    fastest_s_per_m: float,
-    first_in: Any,
-    in_tail: Any,
-    in_time_s: Any,
+    first: Any,
+    links: Any,
     ends: Any,
-    time_s: Any,
-    length_m: Any,
-    stamp: Any,
-    mark: Any,
-    dist_s: Any,
-    heap_s: Any,
-    heap_node: Any,
+    road: Any,
+    marks: Any,
+    bucket_s: float,
+    nodes: Any,
+    buckets: Any,
+    counter: Any,
+    path: Any,
     target_edge: int,
     target_m: float,
     rows: Any,
@@ -155,16 +152,13 @@ def nearest_kept(
     best: Any,
     best_cost: Any,
     limit: float,
-    in_edge: Any,
-    path: Any,
     drive: Any,
 ) -> int:
     """As `geodata.search.nearest`, for candidates of which some stand at an anchor (`anchor` by row; -1: on the move).
 
-    `who` (n, 2, k) holds the nearest anchors from which each node is reached, and those that are reached from it;
-    `value` (n, 3, k) the seconds and the metres of the former and the seconds of the latter. `fastest_s_per_m` is the
-    least time in which any road covers a metre. Fills drive too: seconds and metres on the road, a row for each of the
-    best.
+    `who` (n, k) holds the nearest anchors from which each node is reached, `value` (n, 2, k) their seconds and their
+    metres; the rest is as `geodata.search.nearest` has it. Fills drive too: seconds and metres on the road, a row for
+    each of the best.
     """
     n = len(rows)
     k = min(len(best), n)
@@ -175,7 +169,7 @@ def nearest_kept(
     n_best = 0
     least_delay = np.inf
     least_slowness = np.inf
-    target_share = target_m / length_m[target_edge]
+    target_share = target_m / road[target_edge, METRES]
     back = ends[target_edge, TWIN]
     for i in range(n):
         row = rows[i]
@@ -188,8 +182,8 @@ def nearest_kept(
         least_delay = min(least_delay, delay_s[row])
         least_slowness = min(least_slowness, slowness[row])
         if edge[row] == target_edge or edge[row] == back:
-            share = offset_m[row] / length_m[edge[row]]
-            cost = delay_s[row] + slowness[row] * direct_s(ends, time_s, edge[row], share, target_edge, target_share)
+            share = offset_m[row] / road[edge[row], METRES]
+            cost = delay_s[row] + slowness[row] * direct_s(ends, road, edge[row], share, target_edge, target_share)
             if cost <= limit and cost < np.inf:
                 n_best = offer(best, best_cost, n_best, row, cost)
 
@@ -198,16 +192,16 @@ def nearest_kept(
     for side in range(2):
         if side == 0:
             node = ends[target_edge, TAIL]
-            rest_s = part_s(target_share, time_s[target_edge])
+            rest_s = part_s(target_share, road[target_edge, SECONDS])
         else:
             if back < 0:
                 break
             node = ends[back, TAIL]
-            rest_s = part_s(1.0 - target_share, time_s[back])
+            rest_s = part_s(1.0 - target_share, road[back, SECONDS])
         for j in range(last + 1):
-            if who[node, 0, j] < 0:
+            if who[node, j] < 0:
                 break
-            i = first_at[who[node, 0, j]]
+            i = first_at[who[node, j]]
             while i >= 0:
                 row = rows[i]
                 cost = delay_s[row] + slowness[row] * (value[node, 0, j] + rest_s)
@@ -218,57 +212,41 @@ def nearest_kept(
             beyond = min(beyond, value[node, 0, last] + rest_s)
     worst = best_cost[k - 1] if n_best == k else limit
     if n_movers < n and beyond < np.inf and least_delay + least_slowness * beyond <= worst:
-        # an anchor that is not kept may be as near; a microsecond more, as the search adds up in another order
-        n_best = nearest(
-            xy_m, fastest_s_per_m, first_in, in_tail, in_time_s, ends, time_s, length_m, stamp, mark, dist_s, heap_s,
-            heap_node, target_edge, target_m, rows, edge, offset_m, delay_s, slowness, best, best_cost, 0,
-            min(limit, worst + 1e-6),
-        )  # fmt: skip
-        n_movers = 0
-
-    near = 0
-    for i in range(n_movers):
-        row = movers[i]
-        e = edge[row]
-        road = 0.0 if e == target_edge or e == back else np.inf
-        share = offset_m[row] / length_m[e]
-        for leave in range(2):
-            out = e if leave == 0 else ends[e, TWIN]
-            if out < 0:
-                continue
-            here = ends[out, HEAD]
-            left_s = part_s(1.0 - share if leave == 0 else share, time_s[out])
-            for enter in range(2):
-                into = target_edge if enter == 0 else back
-                if into < 0:
-                    continue
-                there = ends[into, TAIL]
-                ends_s = left_s + part_s(target_share if enter == 0 else 1.0 - target_share, time_s[into])
-                gap_m = np.hypot(xy_m[here, 0] - xy_m[there, 0], xy_m[here, 1] - xy_m[there, 1])
-                if delay_s[row] + slowness[row] * (ends_s + gap_m * fastest_s_per_m) <= worst:
-                    road = min(road, ends_s + _at_least_s(who, value, here, there))
-        if delay_s[row] + slowness[row] * road <= worst:
-            movers[near] = row
-            near += 1
-    if near > 0:
-        n_best = nearest(
-            xy_m, fastest_s_per_m, first_in, in_tail, in_time_s, ends, time_s, length_m, stamp, mark, dist_s, heap_s,
-            heap_node, target_edge, target_m, movers[:near], edge, offset_m, delay_s, slowness, best, best_cost,
-            n_best, worst,
+        # an anchor that is not kept may be as near: it takes its chance with those on the move
+        movers[:] = rows
+        n_movers = n
+        n_best = 0
+        worst = limit
+    if worst < limit:
+        # whoever cannot come in time by the landmarks drops out
+        near = 0
+        for i in range(n_movers):
+            row = movers[i]
+            seconds = bound_s(
+                ends, road, marks, edge[row], offset_m[row] / road[edge[row], METRES], target_edge, target_share
+            )
+            if delay_s[row] + slowness[row] * seconds <= worst:
+                movers[near] = row
+                near += 1
+        n_movers = near
+    searched = np.empty((n_movers, 2))
+    if n_movers > 0:
+        n_best = nearest_with_drives(
+            first, links, ends, road, marks, bucket_s, nodes, buckets, counter, path, target_edge, target_m,
+            movers[:n_movers], edge, offset_m, delay_s, slowness, best, best_cost, n_best, min(limit, worst + 1e-6),
+            searched,
         )  # fmt: skip
     for i in range(n_best):
         row = best[i]
-        drive[i, 0] = np.inf
-        if anchor[row] >= 0:
+        at = 0
+        while at < n_movers and movers[at] != row:
+            at += 1
+        if at < n_movers:
+            drive[i] = searched[at]
+        else:
             drive[i, 0], drive[i, 1] = _measure(
-                who, value, ends, time_s, length_m,
-                anchor[row], edge[row], offset_m[row] / length_m[edge[row]], target_edge, target_share,
-            )  # fmt: skip
-        if drive[i, 0] == np.inf:
-            # whoever the kept times did not find was found by the search, which still holds the way
-            _, _, _, drive[i, 1], drive[i, 0] = trace(
-                in_edge, ends, time_s, length_m, stamp, mark, dist_s, path, target_edge, target_m, edge[row],
-                offset_m[row],
+                who, value, ends, road,
+                anchor[row], edge[row], offset_m[row] / road[edge[row], METRES], target_edge, target_share,
             )  # fmt: skip
     return n_best
 
@@ -278,8 +256,7 @@ def _measure(
     who: Any,
     value: Any,
     ends: Any,
-    time_s: Any,
-    length_m: Any,
+    road: Any,
     anchor: int,
     anchor_edge: int,
     anchor_share: float,
@@ -287,10 +264,10 @@ def _measure(
     target_share: float,
 ) -> tuple[float, float]:
     """Seconds and metres on the road from an anchor to a position, infinity where the kept times do not tell."""
-    road = direct_s(ends, time_s, anchor_edge, anchor_share, target_edge, target_share)
+    seconds = direct_s(ends, road, anchor_edge, anchor_share, target_edge, target_share)
     if anchor_edge != target_edge:
         anchor_share = 1.0 - anchor_share
-    metres = abs(target_share - anchor_share) * length_m[target_edge]
+    metres = abs(target_share - anchor_share) * road[target_edge, METRES]
     beyond = np.inf
     last = value.shape[2] - 1
     for side in range(2):
@@ -300,15 +277,15 @@ def _measure(
         rest = target_share if side == 0 else 1.0 - target_share
         node = ends[into, TAIL]
         j = 0
-        while j < last and who[node, 0, j] != anchor:
+        while j < last and who[node, j] != anchor:
             j += 1
-        if who[node, 0, j] != anchor:
+        if who[node, j] != anchor:
             # it is no nearer than the last of those kept
-            beyond = min(beyond, value[node, 0, last] + part_s(rest, time_s[into]))
-        elif value[node, 0, j] + part_s(rest, time_s[into]) < road:
-            road = value[node, 0, j] + part_s(rest, time_s[into])
-            metres = value[node, 1, j] + rest * length_m[into]
-    return (road, metres) if road <= beyond else (np.inf, np.inf)
+            beyond = min(beyond, value[node, 0, last] + part_s(rest, road[into, SECONDS]))
+        elif value[node, 0, j] + part_s(rest, road[into, SECONDS]) < seconds:
+            seconds = value[node, 0, j] + part_s(rest, road[into, SECONDS])
+            metres = value[node, 1, j] + rest * road[into, METRES]
+    return (seconds, metres) if seconds <= beyond else (np.inf, np.inf)
 
 
 @compiled
@@ -317,8 +294,7 @@ def trace_home(
     home_s: Any,
     home_m: Any,
     ends: Any,
-    time_s: Any,
-    length_m: Any,
+    road: Any,
     path: Any,
     anchor: int,
     anchor_edge: int,
@@ -332,9 +308,9 @@ def trace_home(
     read at each step. Returns as
     `geodata.search.trace`; no edges where the kept times do not tell.
     """
-    share = offset_m / length_m[edge]
-    anchor_share = anchor_m / length_m[anchor_edge]
-    road = direct_s(ends, time_s, edge, share, anchor_edge, anchor_share)
+    share = offset_m / road[edge, METRES]
+    anchor_share = anchor_m / road[anchor_edge, METRES]
+    seconds = direct_s(ends, road, edge, share, anchor_edge, anchor_share)
     metres = 0.0
     start = -1
     # where the anchor is not among those kept, it is no nearer than the last of them
@@ -344,22 +320,22 @@ def trace_home(
         out = edge if side == 0 else ends[edge, TWIN]
         if out < 0:
             break
-        rest_s = part_s(1.0 - share if side == 0 else share, time_s[out])
+        rest_s = part_s(1.0 - share if side == 0 else share, road[out, SECONDS])
         node = ends[out, HEAD]
         j = 0
         while j < last and home_step[node, j, 0] != anchor:
             j += 1
         if home_step[node, j, 0] != anchor:
             beyond = min(beyond, home_s[node, last] + rest_s)
-        elif home_s[node, j] + rest_s < road:
-            road = home_s[node, j] + rest_s
-            metres = home_m[node, j] + (1.0 - share if side == 0 else share) * length_m[out]
+        elif home_s[node, j] + rest_s < seconds:
+            seconds = home_s[node, j] + rest_s
+            metres = home_m[node, j] + (1.0 - share if side == 0 else share) * road[out, METRES]
             start = out
-    if road > beyond or road == np.inf:
+    if seconds > beyond or seconds == np.inf:
         return 0, 0.0, 0.0, 0.0, np.inf
     if start < 0:
-        count, begin, end, metres = lay_direct(ends, length_m, path, edge, share, anchor_edge, anchor_share)
-        return count, begin, end, metres, road
+        count, begin, end, metres = lay_direct(ends, road, path, edge, share, anchor_edge, anchor_share)
+        return count, begin, end, metres, seconds
 
     begin = share if start == edge else 1.0 - share
     path[0] = start
@@ -380,4 +356,4 @@ def trace_home(
     if e == BY_TAIL:
         end = 1.0 - anchor_share
         path[count] = ends[anchor_edge, TWIN]
-    return count + 1, begin, end, metres, road
+    return count + 1, begin, end, metres, seconds

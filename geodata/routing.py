@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,12 @@ from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, Slowdown, SpeedProfile, Speeds
 
 Rows = NDArray[np.int64]
+BUCKET_S = 2.0
+"""What waits in a search is sorted so finely. Measured."""
+LANDMARKS = 8
+"""More bound the searches better, and take longer to measure. Measured."""
+MARKS = 4
+"""Place of the landmarks' table among the first arguments of the searches."""
 
 
 class Drive(NamedTuple):
@@ -70,20 +77,40 @@ class Period:
         self._drive = drive
         self.time_s = time_s
         """(q,) by edge of the drive graph, infinite where it cannot be driven."""
+        self.road = np.stack([time_s, drive.length_m], axis=1)
+        """(q, 2) seconds and metres of each edge, side by side as they are read."""
         tail, head = drive.ends[:, search.TAIL], drive.ends[:, search.HEAD]
-        gap_m = np.hypot(*(drive.xy_m[head] - drive.xy_m[tail]).T)
-        driven = np.isfinite(time_s) & (gap_m > 0)
-        fastest_s_per_m = 1 / float((gap_m[driven] / time_s[driven]).max())
         self.inward = Links.of(head, tail, time_s, len(drive.xy_m))
         """By the port that they enter."""
-        shared = scratch.stamp, scratch.mark, scratch.dist_s, scratch.heap_s, scratch.heap_node
+        links = np.empty(len(self.inward.edge), search.LINK)
+        links["s"], links["other"], links["edge"] = self.inward.time_s, self.inward.other, self.inward.edge
+        # the ring of buckets must hold twice the longest link
+        bucket_s = max(BUCKET_S, 2 * float(links["s"].max()) / (search.BUCKETS - 4))
+        none = np.empty((len(drive.xy_m), 0), np.float32)
         self.graph: tuple[Any, ...] = (
-            drive.xy_m, fastest_s_per_m, *self.inward[:3], drive.ends, time_s, drive.length_m, *shared
+            self.inward.first, links, drive.ends, self.road, none, bucket_s, *scratch[:3], scratch.path
         )  # fmt: skip
         """The first arguments of the searches."""
         self.near: tuple[Any, ...] = ()
         """The first arguments of `nearest_kept`, and of `trace_home`: empty without anchors."""
         self.home: tuple[Any, ...] = ()
+
+    def set_landmarks(self) -> None:
+        """Measure the times from and to the landmarks, once: the ports that lie farthest out in some directions."""
+        if self.graph[MARKS].shape[1]:
+            return
+        n_ports, ports = len(self._drive.xy_m), np.unique(self.inward.other)
+        turn = 2 * np.pi * np.arange(LANDMARKS) / LANDMARKS
+        out = self._drive.xy_m[ports] @ np.stack([np.cos(turn), np.sin(turn)])
+        landmarks = np.unique(ports[out.argmax(axis=0)])
+        table = np.empty((2 * len(landmarks), n_ports), np.float32)
+        dist_s = np.empty(n_ports)
+        heap = np.empty(len(self.inward.edge) + 1), np.empty(len(self.inward.edge) + 1, np.int32)
+        for row, (links, node) in zip(table, product((self.outward, self.inward), landmarks), strict=True):
+            search.spread(*links[:3], *heap, np.array([node]), np.zeros(1), np.inf, dist_s)
+            row[:] = dist_s
+        marks = np.ascontiguousarray(table.T)
+        self.graph = (*self.graph[:MARKS], marks, *self.graph[MARKS + 1 :])
 
     @cached_property
     def outward(self) -> Links:
@@ -131,8 +158,7 @@ class RoadTravel:
         self._periods: dict[tuple[int, int], Period] = {}
         self._changes_s = sorted({s for down in self.slowdowns for s in (down.from_s, down.until_s)})
         self.drive = DriveGraph.of(network, rules)
-        n_ports, n_edges = len(self.drive.xy_m), len(self.drive.ends)
-        self._scratch = search.Scratch.of_size(n_ports, n_edges)
+        self._scratch = search.Scratch.of_size(len(self.drive.xy_m))
         self._ends, self._length_m = self.drive.ends, self.drive.length_m
 
     @property
@@ -173,10 +199,10 @@ class RoadTravel:
         period = Period(drive, drive.time_s(edge_s), s)
         if self.anchors is not None:
             out, home = (self._keep(period, self.anchors, away) for away in (True, False))
-            values = np.stack([out.time_s, out.length_m, home.time_s], axis=1)
-            period.near = np.stack([out.anchor, home.anchor], axis=1), values, len(self.anchors)
+            period.near = out.anchor, np.stack([out.time_s, out.length_m], axis=1), len(self.anchors)
+            period.set_landmarks()
             steps = np.stack([home.anchor, home.link, self._ends[home.link, search.HEAD]], axis=2)
-            period.home = steps, home.time_s, home.length_m, self._ends, period.time_s, self._length_m, s.path
+            period.home = steps, home.time_s, home.length_m, self._ends, period.road, s.path
         return period
 
     def _keep(self, period: Period, anchors: Positions, away: bool) -> Kept:
@@ -227,22 +253,29 @@ class RoadTravel:
         Returns:
             Rows, soonest first (ties: the smaller row), and seconds; fewer than k where there are fewer.
         """
-        best, cost = np.empty(k, np.int64), np.empty(k)
-        found = search.nearest(
-            *self.period(hour).graph,
-            target.edge,
-            target.offset_m,
-            np.asarray(rows, np.int64),
-            positions.edge,
-            positions.offset_m,
-            delay_s,
-            slowness,
-            best,
-            cost,
-            0,
-            float(limit_s),
-        )
-        return best[:found], cost[:found]
+        best, cost, _ = self._search(target, rows, positions, delay_s, slowness, hour, k, limit_s)
+        return best, cost
+
+    def _search(
+        self,
+        target: Position,
+        rows: Rows,
+        positions: Positions,
+        delay_s: Floats,
+        slowness: Floats,
+        hour: int,
+        k: int,
+        limit_s: float = np.inf,
+    ) -> tuple[Rows, Floats, Floats]:
+        """The answer of `nearest`, and the drives of all candidates, of which those of the best are told."""
+        period = self.period(hour)
+        if len(rows) <= search.MANY:
+            period.set_landmarks()
+        best, cost, drive = np.empty(k, np.int64), np.empty(k), np.empty((len(rows), 2))
+        rows = np.asarray(rows, np.int64)
+        asked = target.edge, target.offset_m, rows, positions.edge, positions.offset_m, delay_s, slowness
+        found = search.nearest_with_drives(*period.graph, *asked, best, cost, 0, float(limit_s), drive)
+        return best[:found], cost[:found], drive
 
     def nearest_drives(
         self,
@@ -262,9 +295,9 @@ class RoadTravel:
                 without, only later. The other arguments are those of `nearest`.
         """
         if anchor is None or self.anchors is None:
-            found, _ = self.nearest(target, rows, positions, delay_s, slowness, hour, k)
-            routes = [self._trace(positions[row], target, hour) for row in found]
-            return [(int(row), Drive(r.time_s, r.length_m)) for row, r in zip(found, routes, strict=True)]
+            found, _, drives = self._search(target, rows, positions, delay_s, slowness, hour, k)
+            at = {int(row): i for i, row in enumerate(rows)}
+            return [(int(row), Drive(*drives[at[int(row)]].tolist())) for row in found]
         best, cost, drive = np.empty(k, np.int64), np.empty(k), np.empty((k, 2))
         period = self.period(hour)
         n_found = nearest_kept(
@@ -281,8 +314,6 @@ class RoadTravel:
             best,
             cost,
             np.inf,
-            period.inward.edge,
-            self._scratch.path,
             drive,
         )
         return [(int(best[i]), Drive(float(drive[i, 0]), float(drive[i, 1]))) for i in range(n_found)]
@@ -291,13 +322,10 @@ class RoadTravel:
         """The route of a candidate that the last search found, for the same target and hour."""
         s, period = self._scratch, self.period(hour)
         count, begin, end, metres, road_s = search.trace(
-            period.inward.edge,
             self._ends,
-            period.time_s,
-            self._length_m,
-            s.stamp,
-            s.mark,
-            s.dist_s,
+            period.road,
+            s.nodes,
+            s.counter,
             s.path,
             target.edge,
             target.offset_m,

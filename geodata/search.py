@@ -1,19 +1,22 @@
 """The compiled searches: Dijkstra's algorithm over a compressed graph, outwards from a point, with early stop.
 
-Plain arrays in and out; `geodata.routing` gives them their meaning. A graph is (first, other, time_s): the links of
-node i are first[i]:first[i + 1], other the node that a link leads to. For a search against the traffic the links of a
-node are the edges that enter it. A node here is a port of `geodata.turns`: two edges of one street need not share it.
+Plain arrays in and out; `geodata.routing` gives them their meaning. A node here is a port of `geodata.turns`: two edges
+of one street need not share it. The links of node i are first[i]:first[i + 1]; for a search against the traffic they
+are the edges that enter it.
+
+What is open waits in buckets of some seconds each instead of a heap: a bucket is worked through until it is empty, and
+a node that is found nearer meanwhile comes in once more. That costs a few nodes twice and no ordering at all.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from geodata.network import Floats, Ints
+from geodata.network import Ints
 
 
 def compiled(function: Any) -> Any:
@@ -22,36 +25,100 @@ def compiled(function: Any) -> Any:
 
 TAIL, HEAD, TWIN = 0, 1, 2
 """Columns of `ends`, which has a row an edge; -1 as twin: none that may be driven."""
-STAMP, VIA, LINK_STAMP, FIRST_LINK, SETTLED = 0, 1, 2, 3, 4
-"""Columns of `mark`, which has a row a node: the search that reached it last and by which link, the search in which
-candidates leave by it and the first of them, the search that settled it last."""
-FEW = 3
-"""Up to so many candidates a search is drawn towards them; with more the drawing costs more than it saves. Measured."""
+SECONDS, METRES = 0, 1
+"""Columns of `road`, which has a row an edge."""
+LINK = np.dtype([("s", "f8"), ("other", "i4"), ("edge", "i4")])
+"""A link of a node: seconds, the node at the other end, and the edge that it is."""
+NODE = np.dtype(
+    [("s", "f8"), ("search", "i4"), ("via", "i4"), ("leave", "i4"), ("next", "i4"), ("before", "i4"), ("bucket", "i4")]
+)
+"""What a search knows of a node: seconds, the number of the search that this is from, the edge by which it was reached,
+the first of the candidates that leave by it; in its bucket the next node and the one before, and the bucket's number.
+"""
+NONE, NOT_WAITING = -1, -2
+BY_TAIL, BY_TWIN = -1, -2
+"""In place of an edge: the target's own edge begins here, or its twin does."""
+BUCKETS = 4096
+"""A power of two: buckets are used again and again in a ring."""
+MANY = 128
+"""Of more candidates some are near enough for one search from all sides to find them soon. Measured."""
+SLACK_S = 2e-3
+"""Times of landmarks are kept in single precision; bounds are lower by more than that can err within a day."""
 
 
 class Scratch(NamedTuple):
-    """Working memory of the searches over one network; nothing is cleared: what counts bears the last stamp."""
+    """Working memory of the searches over one network; nothing is cleared but the buckets: what counts bears the
+    number of the last search."""
 
-    stamp: Ints
-    """(1,) the last stamp given."""
-    mark: Ints
-    """(n, 5)"""
-    dist_s: Floats
-    """(n,)"""
-    heap_s: Floats
-    heap_node: Ints
+    nodes: NDArray[np.void]
+    """(n,) of `NODE`"""
+    buckets: Ints
+    """(BUCKETS,) the first node that waits in each, -1 in an empty one."""
+    counter: Ints
+    """(3,) the number of the last search, and the first and the last of the buckets that it used."""
     path: Ints
 
     @classmethod
-    def of_size(cls, n_nodes: int, n_edges: int) -> Scratch:
-        return cls(
-            np.zeros(1, np.int32),
-            np.zeros((n_nodes, 5), np.int32),
-            np.empty(n_nodes),
-            np.empty(n_edges + 4),
-            np.empty(n_edges + 4, np.int32),
-            np.empty(n_nodes + 2, np.int32),
-        )
+    def of_size(cls, n_nodes: int) -> Scratch:
+        buckets, counter = np.full(BUCKETS, NONE, np.int32), np.array([0, 0, -1], np.int32)
+        return cls(np.zeros(n_nodes, NODE), buckets, counter, np.empty(n_nodes + 2, np.int32))
+
+
+@compiled
+def _begin(buckets: Any, counter: Any) -> int:
+    """Empty the buckets; the number of a new search."""
+    for bucket in range(counter[1], counter[2] + 1):
+        buckets[bucket & (BUCKETS - 1)] = NONE
+    counter[0] += 1
+    counter[1], counter[2] = np.int32(2**31 - 1), -1
+    return int(counter[0])
+
+
+@compiled
+def _touch(nodes: Any, i: int, now: int) -> None:
+    """Make sure that a node knows nothing of older searches."""
+    node = nodes[i]
+    if node["search"] != now:
+        node["search"] = now
+        node["s"] = np.inf
+        node["leave"] = NONE
+        node["before"] = NOT_WAITING
+
+
+@compiled
+def _wait(nodes: Any, buckets: Any, counter: Any, i: int, bucket: int) -> int:
+    """Put a node into a bucket, out of the one where it waits; by how many more nodes wait now."""
+    node = nodes[i]
+    more = 1
+    if node["before"] != NOT_WAITING:
+        if node["bucket"] == bucket:
+            return 0
+        _leave(nodes, buckets, i)
+        more = 0
+    counter[1], counter[2] = min(counter[1], bucket), max(counter[2], bucket)
+    slot = bucket & (BUCKETS - 1)
+    after = buckets[slot]
+    node["next"] = after
+    node["before"] = NONE
+    node["bucket"] = bucket
+    if after >= 0:
+        nodes[after]["before"] = i
+    buckets[slot] = i
+    return more
+
+
+@compiled
+def _leave(nodes: Any, buckets: Any, i: int) -> None:
+    """Take a node out of its bucket."""
+    node = nodes[i]
+    after, before = node["next"], node["before"]
+    if after >= 0:
+        nodes[after]["before"] = before
+    if before >= 0:
+        nodes[before]["next"] = after
+    else:
+        buckets[node["bucket"] & (BUCKETS - 1)] = after
+    node["before"] = NOT_WAITING
 
 
 @compiled
@@ -126,7 +193,7 @@ def part_s(share: float, edge_s: float) -> float:
 
 
 @compiled
-def direct_s(ends: Any, time_s: Any, edge: int, share: float, target_edge: int, target_share: float) -> float:
+def direct_s(ends: Any, road: Any, edge: int, share: float, target_edge: int, target_share: float) -> float:
     """Seconds along the street that two positions share; infinity where they share none, or it is one-way against."""
     back = ends[target_edge, TWIN]
     if edge == back:
@@ -135,41 +202,58 @@ def direct_s(ends: Any, time_s: Any, edge: int, share: float, target_edge: int, 
         return np.inf
     seconds = np.inf
     if share <= target_share:
-        seconds = part_s(target_share - share, time_s[target_edge])
+        seconds = part_s(target_share - share, road[target_edge, SECONDS])
     elif back >= 0:
-        seconds = part_s(share - target_share, time_s[back])
+        seconds = part_s(share - target_share, road[back, SECONDS])
     return seconds
 
 
 @compiled
-def _ahead_s(xy_m: Any, fastest_s_per_m: float, goals: Any, n_goals: int, node: int) -> float:
-    """The least seconds from the nearest goal to a node that any road could take; 0 without goals."""
-    if n_goals == 0:
-        return 0.0
-    least = np.inf
-    for i in range(n_goals):
-        east = xy_m[goals[i], 0] - xy_m[node, 0]
-        north = xy_m[goals[i], 1] - xy_m[node, 1]
-        least = min(least, east * east + north * north)
-    # a hair less, so that rounding never makes it too high
-    return math.sqrt(least) * fastest_s_per_m * (1.0 - 1e-9)
+def at_least_s(marks: Any, here: int, there: int) -> float:
+    """A lower bound on the seconds from one node to another, by the triangle inequality over the landmarks.
+
+    `marks` (n, 2 l) holds, for each node, the seconds from l landmarks to it and those from it to them.
+    """
+    least = 0.0
+    n_marks = marks.shape[1] >> 1
+    for i in range(n_marks):
+        # comparisons with what is not a number, where both are unreachable, are false
+        bound = marks[there, i] - marks[here, i]
+        if bound > least:
+            least = bound
+        bound = marks[here, n_marks + i] - marks[there, n_marks + i]
+        if bound > least:
+            least = bound
+    return max(least - SLACK_S, 0.0)
+
+
+@compiled
+def _ahead_s(marks: Any, goal: Any, node: int) -> float:
+    """A lower bound on the seconds from any of the goals to a node; 0 without goals. `goal` (2 l,) holds the longest
+    seconds from each landmark to a goal, and the shortest from a goal to it."""
+    least = 0.0
+    n_marks = len(goal) >> 1
+    for i in range(n_marks):
+        bound = marks[node, i] - goal[i]
+        if bound > least:
+            least = bound
+        bound = goal[n_marks + i] - marks[node, n_marks + i]
+        if bound > least:
+            least = bound
+    return max(least - SLACK_S, 0.0)
 
 
 @compiled
 def nearest(
-    xy_m: Any,
-    fastest_s_per_m: float,
-    first_in: Any,
-    in_tail: Any,
-    in_time_s: Any,
+    first: Any,
+    links: Any,
     ends: Any,
-    time_s: Any,
-    length_m: Any,
-    stamp: Any,
-    mark: Any,
-    dist_s: Any,
-    heap_s: Any,
-    heap_node: Any,
+    road: Any,
+    marks: Any,
+    bucket_s: float,
+    nodes: Any,
+    buckets: Any,
+    counter: Any,
     target_edge: int,
     target_m: float,
     rows: Any,
@@ -185,98 +269,100 @@ def nearest(
     """The len(best) candidates of least delay_s + slowness * road time to the target, nearest first.
 
     Candidates are the given rows of edge, offset_m, delay_s and slowness, beside the n_best that `best` and `best_cost`
-    already hold. Searches from the target against the traffic and stops when no unsettled node can yield a better one,
-    or at a cost of `limit`; few candidates draw it towards them (A*). `fastest_s_per_m` is the least time in which any
-    road covers a metre. Fills best (rows) and best_cost; returns how many they hold. `mark` then holds the routes.
+    already hold. Searches from the target against the traffic and stops when no node that waits can yield a better
+    one, or at a cost of `limit`; a single candidate draws it towards itself by the landmarks (A*), of which `marks` may
+    have none. `bucket_s` is the width of the buckets, which together must hold twice the longest link.
+    Fills best (rows) and best_cost; returns how many they hold. `nodes` then holds the routes.
     """
     n = len(rows)
-    stamp[0] += 1
-    now = stamp[0]
-    next_link = np.empty(2 * n, np.int32)
-    link_s = np.empty(2 * n)
+    now = _begin(buckets, counter)
+    next_leaving = np.empty(2 * n, np.int32)
+    leaving_s = np.empty(2 * n)
     least_delay = np.inf
     least_slowness = np.inf
-    target_share = target_m / length_m[target_edge]
+    target_share = target_m / road[target_edge, METRES]
     back = ends[target_edge, TWIN]
     k = min(len(best), n_best + n)
-    goals = np.empty(2 * FEW, np.int32)
-    n_goals = 0
+    n_marks = marks.shape[1] >> 1 if n == 1 else 0
+    goal = np.empty(2 * n_marks)
+    goal[:n_marks] = 0.0
+    goal[n_marks:] = np.inf
     for i in range(n):
         row = rows[i]
-        e = edge[row]
-        share = offset_m[row] / length_m[e]
+        share = offset_m[row] / road[edge[row], METRES]
         least_delay = min(least_delay, delay_s[row])
         least_slowness = min(least_slowness, slowness[row])
-        cost = delay_s[row] + slowness[row] * direct_s(ends, time_s, e, share, target_edge, target_share)
+        cost = delay_s[row] + slowness[row] * direct_s(ends, road, edge[row], share, target_edge, target_share)
         if cost <= limit and cost < np.inf:
             n_best = offer(best, best_cost, n_best, row, cost)
-        node = ends[e, HEAD]
-        link_s[2 * i] = part_s(1.0 - share, time_s[e])
-        next_link[2 * i] = mark[node, FIRST_LINK] if mark[node, LINK_STAMP] == now else -1
-        mark[node, LINK_STAMP] = now
-        mark[node, FIRST_LINK] = 2 * i
-        if n <= FEW:
-            goals[n_goals] = node
-            n_goals += 1
-        twin = ends[e, TWIN]
-        if twin >= 0:
-            node = ends[twin, HEAD]
-            link_s[2 * i + 1] = part_s(share, time_s[twin])
-            next_link[2 * i + 1] = mark[node, FIRST_LINK] if mark[node, LINK_STAMP] == now else -1
-            mark[node, LINK_STAMP] = now
-            mark[node, FIRST_LINK] = 2 * i + 1
-            if n <= FEW:
-                goals[n_goals] = node
-                n_goals += 1
+        for side in range(2):
+            out = edge[row] if side == 0 else ends[edge[row], TWIN]
+            if out < 0:
+                break
+            number = 2 * i + side
+            node = ends[out, HEAD]
+            _touch(nodes, node, now)
+            leaving_s[number] = part_s(1.0 - share if side == 0 else share, road[out, SECONDS])
+            next_leaving[number] = nodes[node]["leave"]
+            nodes[node]["leave"] = number
+            for m in range(n_marks):
+                goal[m] = max(goal[m], marks[node, m])
+                goal[n_marks + m] = min(goal[n_marks + m], marks[node, n_marks + m])
 
-    size = 0
-    node = ends[target_edge, TAIL]
-    mark[node, STAMP] = now
-    dist_s[node] = part_s(target_share, time_s[target_edge])
-    mark[node, VIA] = -1
-    size = push(heap_s, heap_node, size, dist_s[node] + _ahead_s(xy_m, fastest_s_per_m, goals, n_goals, node), node)
-    if back >= 0:
-        node = ends[back, TAIL]
-        road = part_s(1.0 - target_share, time_s[back])
-        if mark[node, STAMP] != now or road < dist_s[node]:
-            mark[node, STAMP] = now
-            dist_s[node] = road
-            mark[node, VIA] = -2
-            size = push(heap_s, heap_node, size, road + _ahead_s(xy_m, fastest_s_per_m, goals, n_goals, node), node)
-    while size > 0:
-        node = heap_node[0]
-        worst = min(limit, best_cost[k - 1]) if n_best == k else limit
-        if least_delay + least_slowness * heap_s[0] > worst or heap_s[0] == np.inf:
+    waiting = 0
+    bucket = 0
+    per_s = 1.0 / bucket_s
+    for side in range(2):
+        into = target_edge if side == 0 else back
+        if into < 0:
             break
-        size = pop(heap_s, heap_node, size)
-        if mark[node, SETTLED] == now:
+        node = ends[into, TAIL]
+        seconds = part_s(target_share if side == 0 else 1.0 - target_share, road[into, SECONDS])
+        _touch(nodes, node, now)
+        if seconds < nodes[node]["s"]:
+            nodes[node]["s"] = seconds
+            nodes[node]["via"] = BY_TAIL if side == 0 else BY_TWIN
+            key = seconds + _ahead_s(marks, goal, node)
+            at = int(key * per_s)
+            bucket = at if waiting == 0 else min(at, bucket)
+            waiting += _wait(nodes, buckets, counter, node, at)
+    worst = min(limit, best_cost[k - 1]) if n_best == k else limit
+    while waiting > 0:
+        i = buckets[bucket & (BUCKETS - 1)]
+        if i < 0:
+            bucket += 1
+            if least_delay + least_slowness * (bucket * bucket_s) > worst:
+                break
             continue
-        mark[node, SETTLED] = now
-        reached = dist_s[node]
-        if mark[node, LINK_STAMP] == now:
-            link = mark[node, FIRST_LINK]
-            while link >= 0:
-                row = rows[link >> 1]
-                cost = delay_s[row] + slowness[row] * (reached + link_s[link])
+        _leave(nodes, buckets, i)
+        waiting -= 1
+        reached = nodes[i]["s"]
+        number = nodes[i]["leave"]
+        if number >= 0:
+            while number >= 0:
+                row = rows[number >> 1]
+                cost = delay_s[row] + slowness[row] * (reached + leaving_s[number])
                 if cost <= limit and cost < np.inf:
                     n_best = offer(best, best_cost, n_best, row, cost)
-                link = next_link[link]
-        for j in range(first_in[node], first_in[node + 1]):
-            other = in_tail[j]
-            road = reached + in_time_s[j]
-            if mark[other, STAMP] != now or road < dist_s[other]:
-                mark[other, STAMP] = now
-                dist_s[other] = road
-                mark[other, VIA] = j
-                key = road + _ahead_s(xy_m, fastest_s_per_m, goals, n_goals, other)
+                number = next_leaving[number]
+            worst = min(limit, best_cost[k - 1]) if n_best == k else limit
+        for j in range(first[i], first[i + 1]):
+            other = links[j]["other"]
+            seconds = reached + links[j]["s"]
+            if nodes[other]["search"] != now or seconds < nodes[other]["s"]:
+                key = seconds + _ahead_s(marks, goal, other)
                 if least_delay + least_slowness * key <= worst:
-                    size = push(heap_s, heap_node, size, key, other)
+                    _touch(nodes, other, now)
+                    nodes[other]["s"] = seconds
+                    nodes[other]["via"] = links[j]["edge"]
+                    # rounding must not put it into a bucket that is done with
+                    waiting += _wait(nodes, buckets, counter, other, max(int(key * per_s), bucket))
     return n_best
 
 
 @compiled
 def lay_direct(
-    ends: Any, length_m: Any, path: Any, edge: int, share: float, target_edge: int, target_share: float
+    ends: Any, road: Any, path: Any, edge: int, share: float, target_edge: int, target_share: float
 ) -> tuple[int, float, float, float]:
     """A route along one street: fills `path`; its number of edges, begin and end share, and metres."""
     if edge != target_edge:
@@ -285,18 +371,15 @@ def lay_direct(
     if share > target_share:
         path[0] = ends[target_edge, TWIN]
         share, target_share = 1.0 - share, 1.0 - target_share
-    return 1, share, target_share, (target_share - share) * length_m[target_edge]
+    return 1, share, target_share, (target_share - share) * road[target_edge, METRES]
 
 
 @compiled
 def trace(
-    in_edge: Any,
     ends: Any,
-    time_s: Any,
-    length_m: Any,
-    stamp: Any,
-    mark: Any,
-    dist_s: Any,
+    road: Any,
+    nodes: Any,
+    counter: Any,
     path: Any,
     target_edge: int,
     target_m: float,
@@ -308,41 +391,132 @@ def trace(
     Returns their number, the share of the first where it begins, the share of the last where it ends, metres and
     seconds on the road.
     """
-    now = stamp[0]
-    share = offset_m / length_m[edge]
-    target_share = target_m / length_m[target_edge]
-    road = direct_s(ends, time_s, edge, share, target_edge, target_share)
-    start = -1
-    node = ends[edge, HEAD]
-    if mark[node, STAMP] == now and dist_s[node] + part_s(1.0 - share, time_s[edge]) < road:
-        road = dist_s[node] + part_s(1.0 - share, time_s[edge])
-        start = edge
-    twin = ends[edge, TWIN]
-    if twin >= 0:
-        node = ends[twin, HEAD]
-        if mark[node, STAMP] == now and dist_s[node] + part_s(share, time_s[twin]) < road:
-            road = dist_s[node] + part_s(share, time_s[twin])
-            start = twin
+    share = offset_m / road[edge, METRES]
+    target_share = target_m / road[target_edge, METRES]
+    seconds = direct_s(ends, road, edge, share, target_edge, target_share)
+    start = NONE
+    for side in range(2):
+        out = edge if side == 0 else ends[edge, TWIN]
+        if out < 0:
+            break
+        node = nodes[ends[out, HEAD]]
+        whole = node["s"] + part_s(1.0 - share if side == 0 else share, road[out, SECONDS])
+        if node["search"] == counter[0] and whole < seconds:
+            seconds = whole
+            start = out
     if start < 0:
-        count, begin, end, metres = lay_direct(ends, length_m, path, edge, share, target_edge, target_share)
-        return count, begin, end, metres, road
+        count, begin, end, metres = lay_direct(ends, road, path, edge, share, target_edge, target_share)
+        return count, begin, end, metres, seconds
     begin = share if start == edge else 1.0 - share
     path[0] = start
-    metres = (1.0 - begin) * length_m[start]
-    node = ends[start, HEAD]
+    metres = (1.0 - begin) * road[start, METRES]
+    at = ends[start, HEAD]
     count = 1
-    while mark[node, VIA] >= 0:
-        e = in_edge[mark[node, VIA]]
+    while nodes[at]["via"] >= 0:
+        e = nodes[at]["via"]
         path[count] = e
         count += 1
-        metres += length_m[e]
-        node = ends[e, HEAD]
+        metres += road[e, METRES]
+        at = ends[e, HEAD]
     end = target_share
     path[count] = target_edge
-    if mark[node, VIA] == -2:
+    if nodes[at]["via"] == BY_TWIN:
         end = 1.0 - target_share
         path[count] = ends[target_edge, TWIN]
-    return count + 1, begin, end, metres + end * length_m[target_edge], road
+    return count + 1, begin, end, metres + end * road[target_edge, METRES], seconds
+
+
+@compiled
+def nearest_with_drives(
+    first: Any,
+    links: Any,
+    ends: Any,
+    road: Any,
+    marks: Any,
+    bucket_s: float,
+    nodes: Any,
+    buckets: Any,
+    counter: Any,
+    path: Any,
+    target_edge: int,
+    target_m: float,
+    rows: Any,
+    edge: Any,
+    offset_m: Any,
+    delay_s: Any,
+    slowness: Any,
+    best: Any,
+    best_cost: Any,
+    n_best: int,
+    limit: float,
+    drive: Any,
+) -> int:
+    """As `nearest`; `drive` (n, 2) receives seconds and metres on the road of those rows that are among the best.
+
+    Of few candidates each is searched for by itself, the likeliest by the landmarks first, until no other can be
+    better.
+    """
+    n = len(rows)
+    if marks.shape[1] == 0 or n > MANY or (n > 1 and 2 * len(best) > n):
+        n_best = nearest(
+            first, links, ends, road, marks, bucket_s, nodes, buckets, counter, target_edge, target_m, rows, edge,
+            offset_m, delay_s, slowness, best, best_cost, n_best, limit,
+        )  # fmt: skip
+        for i in range(n):
+            if is_among(best, n_best, rows[i]):
+                _, _, _, drive[i, 1], drive[i, 0] = trace(
+                    ends, road, nodes, counter, path, target_edge, target_m, edge[rows[i]], offset_m[rows[i]]
+                )
+        return n_best
+    bound = np.empty(n)
+    for i in range(n):
+        row = rows[i]
+        seconds = bound_s(
+            ends, road, marks, edge[row], offset_m[row] / road[edge[row], METRES], target_edge,
+            target_m / road[target_edge, METRES],
+        )  # fmt: skip
+        bound[i] = delay_s[row] + slowness[row] * seconds
+    for i in np.argsort(bound):
+        if bound[i] > limit or (n_best == len(best) and bound[i] > best_cost[n_best - 1]):
+            break
+        n_best = nearest(
+            first, links, ends, road, marks, bucket_s, nodes, buckets, counter, target_edge, target_m, rows[i : i + 1],
+            edge, offset_m, delay_s, slowness, best, best_cost, n_best, limit,
+        )  # fmt: skip
+        if is_among(best, n_best, rows[i]):
+            _, _, _, drive[i, 1], drive[i, 0] = trace(
+                ends, road, nodes, counter, path, target_edge, target_m, edge[rows[i]], offset_m[rows[i]]
+            )
+    return n_best
+
+
+@compiled
+def is_among(best: Any, n_best: int, row: int) -> bool:
+    found = False
+    for i in range(n_best):
+        found = found or best[i] == row
+    return found
+
+
+@compiled
+def bound_s(ends: Any, road: Any, marks: Any, edge: int, share: float, target_edge: int, target_share: float) -> float:
+    """A lower bound on the seconds on the road from one position to another."""
+    back = ends[target_edge, TWIN]
+    if edge == target_edge or edge == back:
+        return 0.0
+    least = np.inf
+    for leave in range(2):
+        out = edge if leave == 0 else ends[edge, TWIN]
+        if out < 0:
+            break
+        left_s = part_s(1.0 - share if leave == 0 else share, road[out, SECONDS])
+        for enter in range(2):
+            into = target_edge if enter == 0 else back
+            if into < 0:
+                break
+            rest_s = part_s(target_share if enter == 0 else 1.0 - target_share, road[into, SECONDS])
+            least = min(least, left_s + rest_s + at_least_s(marks, ends[out, HEAD], ends[into, TAIL]))
+    return least
 
 
 @compiled
