@@ -13,7 +13,8 @@ from geodata.crs import parse_crs
 from geodata.defects import Defect, general
 from geodata.errors import Fault, InputError
 from geodata.network import Streets
-from geodata.readers.graphs import ATTRIBUTES, CLASS_WITHOUT_ANY, streets_of_graph
+from geodata.readers.arcs import CLASS_WITHOUT_ANY
+from geodata.readers.graphs import ATTRIBUTES, streets_of_graph
 
 __all__ = ["CLASS_WITHOUT_ANY", "read_graphml", "streets_of_graph"]
 _MEND = "Write the graph with osmnx.save_graphml."
