@@ -134,6 +134,11 @@ class Week:
         minutes = np.array([opening_minutes(text) for text in distinct], bool)
         return cls(row.astype(np.int64), minutes.reshape(-1, WEEK_MIN))
 
+    @property
+    def ever_open(self) -> Bools:
+        """(n,) whether each opens at all."""
+        return np.asarray(self.minutes.any(axis=1), bool)[self.row]
+
     def open_at(self, place: NDArray[np.integer], hour: ArrayLike) -> Bools:
         """Whether each of the places is open at its hour of the week."""
         minute = np.floor(np.asarray(hour, float) * 60).astype(np.int64) % WEEK_MIN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,10 @@ city_app = typer.Typer(help="Build a city from files, or look at a saved one.", 
 
 _ROADS, _GRID, _PLACES = "Roads", "Grid and residents", "Sites and posts"
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no remarks.")]
+
+
+CityName = Annotated[str, typer.Argument(metavar="CITY", help="Folder of a saved city, or demo.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that Patrol 135 did not write.")]
 
 
 def _file(about: str, panel: str) -> typer.models.OptionInfo:
@@ -60,9 +65,10 @@ def build(
 ) -> None:
     """Build a city from files and save it in a folder that runs read fast."""
     from geodata.assemble import Columns, assemble_city
-    from geodata.check import check_city
+    from geodata.check import check_city, city_faults
     from geodata.readers.layers import LineColumns
-    from scenarios.console import city_tables, console, remark, watch
+    from scenarios.city_tables import check_tables
+    from scenarios.console import console, remark, watch
 
     source = _source(roads, place)
     called = name or (place.split(",")[0] if place else Path(source).name.split(".")[0])
@@ -105,7 +111,7 @@ def build(
         for text in remarks:
             remark(text)
     screen = console()
-    for part in city_tables(city, check_city(city)):
+    for part in check_tables(city, check_city(city), city_faults(city)):
         screen.print(part)
     print(f"City  {folder}")
 
@@ -134,14 +140,68 @@ def _check_city_folder(folder: Path) -> None:
 
 @city_app.command()
 def check(
-    city: Annotated[str, typer.Argument(metavar="CITY", help="Folder of a saved city, or demo.")],
+    city: CityName,
+    layer: Annotated[
+        Path | None, typer.Option(metavar="FILE.gpkg", help="Write every case of every fault there, for QGIS.")
+    ] = None,
+    force: Force = False,
 ) -> None:
     """Whether a saved city is whole, what it holds, and what in it looks wrong."""
-    from geodata.check import check_city
+    from geodata.check import check_city, city_faults
+    from geodata.defects import defect_table
+    from geodata.export import by_shape, check_target, write_gpkg
     from scenarios.build import city_named
-    from scenarios.console import city_tables, console
+    from scenarios.city_tables import check_tables
+    from scenarios.console import console
 
+    if layer is not None:
+        check_target(layer, force=force)
     found = city_named(city)
+    faults = city_faults(found)
     screen = console()
-    for part in city_tables(found, check_city(found)):
+    for part in check_tables(found, check_city(found), faults):
         screen.print(part)
+    if layer is not None:
+        layers = by_shape("faults", defect_table(faults, found.network.epsg))
+        if layers:
+            write_gpkg(layers, layer, force=force)
+            _written(layer, layers)
+        else:
+            print(f"Nothing to draw: {layer} is not written.")
+
+
+@city_app.command()
+def info(city: CityName) -> None:
+    """What a saved city is: digest, sources and licences, versions, extent and sizes."""
+    from geodata.city import city_manifest
+    from scenarios.build import city_named
+    from scenarios.city_tables import info_tables
+    from scenarios.console import console
+
+    found, folder = city_named(city), Path(city)
+    manifest = city_manifest(folder) if folder.is_dir() else None
+    screen = console()
+    for part in info_tables(found, manifest, folder):
+        screen.print(part)
+
+
+@city_app.command()
+def export(
+    city: CityName,
+    gpkg: Annotated[Path, typer.Option(metavar="FILE.gpkg", help="GeoPackage to write.")],
+    force: Force = False,
+) -> None:
+    """Write a city as one GeoPackage: streets, junctions, turns, cells, areas, sites, posts and defects as layers."""
+    from geodata.export import check_target, city_layers, write_gpkg
+    from scenarios.build import city_named
+
+    check_target(gpkg, force=force)
+    layers = city_layers(city_named(city))
+    write_gpkg(layers, gpkg, force=force)
+    _written(gpkg, layers)
+
+
+def _written(path: Path, layers: Mapping[str, Sized]) -> None:
+    print(path)
+    for name, rows in layers.items():
+        print(f"  {name:<18}{len(rows):>10,}")

@@ -18,7 +18,6 @@ from rich.text import Text
 from dispatch.log import RunLog
 from dispatch.metrics import share_within, utilisation, with_hour
 from dispatch.standard import Clock
-from geodata.check import Finding
 from geodata.city import City
 from geodata.sites import PlaceClass
 from scenarios.run import Progress as Watch
@@ -77,7 +76,7 @@ def run_tables(run: Run) -> list[RenderableType]:
     head = Text.assemble(
         (scenario.title or scenario.name, "bold"),
         f"  {scenario.title_zh}\n" if scenario.title_zh else "\n",
-        f"{_city_name(run.city)}, {days:g} {'day' if days == 1 else 'days'} from {start:%a %d %b %Y %H:%M}: "
+        f"{city_name(run.city)}, {days:g} {'day' if days == 1 else 'days'} from {start:%a %d %b %Y %H:%M}: "
         f"{count(incidents['total'])} incidents, {count(incidents['reached'])} reached, "
         f"{count(incidents['unreached'])} never reached.\n",
     )
@@ -86,7 +85,7 @@ def run_tables(run: Run) -> list[RenderableType]:
     return [head, _compliance(run), _explained(scenario), _busy(run), _late(summary)]
 
 
-def _city_name(city: City) -> str:
+def city_name(city: City) -> str:
     return " ".join(dict.fromkeys((city.name, city.name_en)))
 
 
@@ -95,7 +94,7 @@ def _compliance(run: Run) -> Group:
     limits = ", ".join(
         f"{limit(getattr(standard.limits_s, c.label))} {PLACE_CLASS[c.label].en}" for c in reversed(PlaceClass)
     )
-    table = _plain_table()
+    table = plain_table()
     table.add_column(no_wrap=True)
     table.add_column("incidents", justify="right")
     for clock in Clock:
@@ -107,7 +106,7 @@ def _compliance(run: Run) -> Group:
     _group(table, run, "By priority", "priority", lambda p: _both(PRIORITY[int(p)]))
     _group(table, run, "By district", "district", lambda name: str(name) or "(outside)")
     _group(table, run, "By hour", "hours", str)
-    return _titled(f"Share of incidents reached within {limits}", table)
+    return titled(f"Share of incidents reached within {limits}", table)
 
 
 def _clock_head(clock: Clock, headline: Clock) -> str:
@@ -181,7 +180,7 @@ def _busy(run: Run) -> Text:
 
 
 def _late(summary: Mapping[str, Any]) -> Group:
-    table = _plain_table()
+    table = plain_table()
     for head in ("from", "late", "never\nreached"):
         table.add_column(head, justify="left" if head == "from" else "right")
     for part in PART.values():
@@ -191,21 +190,21 @@ def _late(summary: Mapping[str, Any]) -> Group:
         # a part before the clock's start takes none of its time
         shares = (percent(late[part] or None, 0) for part in PART)
         table.add_row(_CLOCK_WORD[clock], count(late["reached_late"]), count(late["never_reached"]), *shares)
-    return _titled("Why late 超时原因: what the late responses spent their time on", table)
+    return titled("Why late 超时原因: what the late responses spent their time on", table)
 
 
-def _plain_table() -> Table:
+def plain_table() -> Table:
     return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
-def _titled(title: str, table: Table) -> Group:
+def titled(title: str, table: Table) -> Group:
     """A title beside the table, for one inside it is broken to the table's width."""
     return Group(Text(title, "bold"), table)
 
 
 def coverage_tables(city: City, shares: pd.DataFrame, when: str) -> list[RenderableType]:
     """Shares of a city within reach of its posts, a row for each number of minutes."""
-    table = _plain_table()
+    table = plain_table()
     table.add_column("within")
     heads = {
         "area": "area\n面积",
@@ -222,13 +221,13 @@ def coverage_tables(city: City, shares: pd.DataFrame, when: str) -> list[Rendera
     note = (
         "Every post has a free unit here, which a run seldom has. Residents and area count as far as roads are reached."
     )
-    return [_titled(f"{_city_name(city)}: share within reach of a post, {when}", table), Text(note, "dim")]
+    return [titled(f"{city_name(city)}: share within reach of a post, {when}", table), Text(note, "dim")]
 
 
 def staff_tables(study: StaffStudy, scenario: Scenario) -> list[RenderableType]:
     """The table of a staffing study and what it says in words."""
     clock = CLOCK[scenario.standard.headline.value]
-    table = _plain_table()
+    table = plain_table()
     for head in ("units", "within\nlimit %", "95 %\ninterval", "vital\n%", "key\n%", "other\n%", "busy\n%", "gain"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column(f"target\n{percent(study.target_share, 0)}")
@@ -248,7 +247,7 @@ def staff_tables(study: StaffStudy, scenario: Scenario) -> list[RenderableType]:
             Text(row["verdict"], colour[row["verdict"]]),
         )
     title = f"{scenario.name}: share within the limit by units on duty in each shift, {clock.en}"
-    return [_titled(title, table), _gain_explained(study), Text(staff_answer(study))]
+    return [titled(title, table), _gain_explained(study), Text(staff_answer(study))]
 
 
 def _gain_a_unit(study: StaffStudy) -> float:
@@ -289,41 +288,25 @@ def staff_answer(study: StaffStudy) -> str:
     return answer
 
 
-def city_tables(city: City, findings: Sequence[Finding]) -> list[RenderableType]:
-    """What a city holds, and what in it needs attention."""
-    table = _plain_table()
-    table.show_header = False
-    table.add_column(style="bold")
-    table.add_column()
-    for finding in findings:
-        mark = Text(f"\n! {finding.warning}" if finding.warning else "", "yellow")
-        table.add_row(finding.topic, Text.assemble(finding.value, mark))
-    for source in city.sources:
-        table.add_row("source", str(source))
-    warnings = sum(bool(finding.warning) for finding in findings)
-    closing = f"{warnings} to look at, marked with !." if warnings else "Nothing in it looks wrong."
-    return [_titled(_city_name(city), table), Text(closing)]
-
-
 def scenarios_table(scenarios: Sequence[Scenario]) -> Group:
     """The built-in scenarios, a row each."""
-    table = _plain_table()
+    table = plain_table()
     for head in ("name", "what it asks", ""):
         table.add_column(head)
     for scenario in scenarios:
         table.add_row(Text(scenario.name, "bold"), scenario.title, scenario.title_zh)
-    return _titled("Built-in scenarios", table)
+    return titled("Built-in scenarios", table)
 
 
 def keys_table() -> Group:
     """Every key of a scenario file with its default and its meaning."""
-    table = _plain_table()
+    table = plain_table()
     for head in ("key", "default", "meaning"):
         table.add_column(head)
     for key in known_keys():
         table.add_row(Text(key.place), Text(key.default), Text(key.description))
     basis = "[P] press or government report, [L] literature or standard, [D] derived from those, [A] assumed"
-    return _titled(f"Keys of a scenario file. Basis of a default: {basis}", table)
+    return titled(f"Keys of a scenario file. Basis of a default: {basis}", table)
 
 
 def remark(text: str) -> None:
