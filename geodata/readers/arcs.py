@@ -212,11 +212,13 @@ def _with_lines(
         there = np.maximum(_apart(starts, tail_xy[rows]), _apart(ends, head_xy[rows]))
         back = np.maximum(_apart(starts, head_xy[rows]), _apart(ends, tail_xy[rows]))
         moved = np.where(there > back, np.asarray(shapely.reverse(moved), object), moved)
+        possible = np.isfinite(np.asarray(shapely.length(moved)))
+        arcs.notes.add_all("lines over impossible places", straight, rows[~possible], [""] * int((~possible).sum()))
         near = np.minimum(there, back) <= ENDS_OFF_M
-        off = [f"{gap:,.0f} m off" for gap in np.minimum(there, back)[~near]]
-        arcs.notes.add_all("lines that do not run between their nodes", straight, rows[~near], off)
-        lines[rows[near]] = moved[near]
-        drawn[rows[near]] = True
+        off = [f"{gap:,.0f} m off" for gap in np.minimum(there, back)[possible & ~near]]
+        arcs.notes.add_all("lines that do not run between their nodes", straight, rows[possible & ~near], off)
+        lines[rows[possible & near]] = moved[possible & near]
+        drawn[rows[possible & near]] = True
     loop = (arcs.tail == arcs.head) & ~drawn & arcs.wanted
     arcs.notes.add_all(
         "edges from a node to itself without a line", "left out", np.flatnonzero(loop), [""] * loop.sum()
@@ -226,11 +228,13 @@ def _with_lines(
 
 def _parsed(geometry: NDArray[np.object_], label: Sequence[str], source: str) -> NDArray[np.object_]:
     """(m,) geometry from geometry or WKT; None where there is none."""
-    own = np.array([None if g is None or isinstance(g, str) else g for g in geometry], object)
+    own = np.array([g if isinstance(g, shapely.Geometry) else None for g in geometry], object)
     text = np.array([isinstance(g, str) and bool(g.strip()) for g in geometry], bool)
+    other = np.array([not (g is None or isinstance(g, str | shapely.Geometry)) for g in geometry], bool)
     if text.any():
-        own[text] = shapely.from_wkt(geometry[text], on_invalid="ignore")
-    bad = text & shapely.is_missing(own)
+        with np.errstate(invalid="ignore"):
+            own[text] = shapely.from_wkt(geometry[text], on_invalid="ignore")
+    bad = other | (text & shapely.is_missing(own))
     numbers, row = shapely.get_coordinates(own, return_index=True)
     bad[row[~np.isfinite(numbers).all(axis=1)]] = True
     mend = "Write the graph anew with osmnx.save_graphml."
@@ -248,7 +252,7 @@ def _apart(a: Floats, b: Floats) -> Floats:
 def _doubtful_lengths(arcs: Arcs, lines: NDArray[np.object_], epsg: int) -> list[Defect]:
     """What is to be said of all lengths at once."""
     given, measured = arcs.length_m[arcs.wanted], np.asarray(shapely.length(lines))[arcs.wanted]
-    if np.isnan(given).all():
+    if np.isnan(given).all() and not len(arcs.notes.rows(LENGTH_NO_NUMBER)):
         return [general("source without lengths", "measured on the lines", epsg)]
     known = np.isfinite(given) & (measured > 0)
     times = float(np.median(given[known] / measured[known])) if known.any() else 1.0

@@ -118,7 +118,7 @@ def test_without_any_class_all_streets_are_collectors_and_it_is_told(tmp_path: P
 def test_an_undirected_graph_is_two_way(tmp_path: Path) -> None:
     graph = nx.Graph(crs="epsg:4326")
     graph.add_nodes_from((node, {"x": x, "y": y}) for node, (x, y) in PLACES.items())
-    graph.add_edge(1, 2, highway="primary")
+    graph.add_edge(1, 2, highway="primary", length=1000.0)
     nx.write_graphml(graph, tmp_path / "undirected.graphml")
     streets, defects = read_graphml(tmp_path / "undirected.graphml")
     assert by_ends(streets) == {(1, 2): OneWay.NO}
