@@ -49,7 +49,7 @@ class DrivingRules:
 
     def time_s(self, network: RoadNetwork, road_s: Floats) -> Floats:
         """(m,) its seconds along each edge, infinite where it may not drive, from those of traffic."""
-        pace = np.array(self.siren)[network.road_class]
+        pace = np.array(self.siren, float)[network.road_class]
         pace[network.permission == Permission.AGAINST] *= self.contraflow or np.nan
         with np.errstate(divide="ignore"):
             seconds = np.maximum(road_s / pace, network.length_m / (self.max_kmh / 3.6))
@@ -94,7 +94,7 @@ class DriveGraph:
         banned = network.banned_turns.astype(np.int64)
         if not rules.turn_restrictions:
             banned = banned[:0]
-        slow = _u_turns(network, banned, rules.u_turn_s)
+        slow = _u_turns(network, driven, banned, rules.u_turn_s)
         ports = take_apart(network.n_nodes, network.tail, network.head, driven, banned, slow, rules.u_turn_s)
         reverse = network.reverse
         ends = np.stack([ports.tail, ports.head, np.where(driven[reverse], reverse, -1)], axis=1)
@@ -112,13 +112,13 @@ class DriveGraph:
         return np.concatenate([edge_s, self.connector_s])
 
 
-def _u_turns(network: RoadNetwork, banned: NDArray[np.int64], u_turn_s: float) -> NDArray[np.int64]:
+def _u_turns(network: RoadNetwork, driven: Bools, banned: NDArray[np.int64], u_turn_s: float) -> NDArray[np.int64]:
     """(u, 2) pairs of edges between which one turns round: at the restricted junctions, at those a street away, and on
     along streets so short that turning round a junction later would save the time of the U-turn."""
     if not u_turn_s or not len(banned):
         return np.empty((0, 2), np.int64)
     tail, head = network.tail, network.head
-    two_way = (network.permission == Permission.OPEN) & (network.twin >= 0)
+    two_way = driven & driven[network.reverse]
     inside = np.zeros(network.n_nodes, bool)
     inside[head[banned[:, 0]]] = True
     inside[head[two_way & inside[tail]]] = True
@@ -129,4 +129,4 @@ def _u_turns(network: RoadNetwork, banned: NDArray[np.int64], u_turn_s: float) -
             break
         inside[head[more]] = True
     come = np.flatnonzero(two_way & inside[head])
-    return np.stack([come, network.twin[come]], axis=1).astype(np.int64)
+    return np.stack([come, network.reverse[come]], axis=1).astype(np.int64)
