@@ -33,6 +33,14 @@ class Edges(NamedTuple):
     loose_cell: Ints
     """(l,) the cell that each belongs to."""
 
+    def loose_lines(self) -> tuple[Ints, NDArray[np.object_]]:
+        """The cells with loose edges, and these of each as lines that are as long as can be."""
+        order = np.argsort(self.loose_cell, kind="stable")
+        cells, first = np.unique(self.loose_cell[order], return_inverse=True)
+        single = np.asarray(shapely.linestrings(self.loose_xy[order]), object)
+        lines = shapely.line_merge(np.asarray(shapely.multilinestrings(single, indices=first), object))
+        return cells, np.asarray(lines, object)
+
 
 def ring_edges(polygons: NDArray[np.object_]) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """(e, 2) begin and (e, 2) end of the edges of polygons and multipolygons, with the ground on the left, and (e,)
@@ -70,10 +78,7 @@ def edges(polygons: NDArray[np.object_]) -> Edges:
 def shared_borders(polygons: NDArray[np.object_]) -> Borders:
     """The borders of polygons that touch; edges that do not match count where they run within `DRAWN_TWICE_M`."""
     found = edges(polygons)
-    cells, first = np.unique(found.loose_cell, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    parts = np.asarray(shapely.linestrings(found.loose_xy[order]), object)
-    lines = np.asarray(shapely.multilinestrings(parts, indices=first[order]), object)
+    cells, lines = found.loose_lines()
     one, other = shapely.STRtree(lines).query(lines, predicate="dwithin", distance=DRAWN_TWICE_M)
     ahead = one < other
     one, other = one[ahead], other[ahead]

@@ -185,7 +185,7 @@ def _copies(ground: Polygons) -> tuple[Bools, NDArray[np.int64]]:
 
 def _faces(ground: Polygons, tree: shapely.STRtree) -> tuple[Polygons, NDArray[np.int64]]:
     """The places that loose edges bound, slivers aside, and how many cells lie over each."""
-    loose = np.asarray(shapely.linestrings(edges(ground).loose_xy), object)
+    _, loose = edges(ground).loose_lines()
     noded = shapely.get_parts(shapely.union_all(loose))
     faces = np.asarray(shapely.get_parts(shapely.polygonize(noded)), object)
     faces = faces[shapely.area(faces) > SLIVER_M2]
