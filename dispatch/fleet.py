@@ -12,7 +12,8 @@ from dispatch.units import UnitSpec
 from geodata.network import Floats
 from geodata.positions import Position, Positions
 from geodata.routing import Route, Rows
-from geodata.search import compiled
+from geodata.compiled import compiled
+from geodata.search import part_s
 
 # What is looked at for all units at once stands in the rows of two arrays: a compiled function is called the faster the
 # fewer arrays it takes. Of the way back these hold the number of the edge that a unit is on and of the last, when it
@@ -130,7 +131,7 @@ def _lay_back(
             share = end_share
         if i == 0:
             share -= begin_share
-        reached_s += share * time_s[route[i]]
+        reached_s += part_s(share, time_s[route[i]])
         edges[unit, i] = route[i]
         end_s[unit, i] = reached_s
     numbers[AT, unit] = 0

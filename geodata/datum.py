@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from geodata.compiled import compiled
 from geodata.network import Floats
-from geodata.search import compiled
 
 
 class Datum(Enum):

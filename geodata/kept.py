@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from geodata.compiled import compiled
 from geodata.network import Floats, Ints
 from geodata.search import (
     HEAD,
@@ -19,7 +20,6 @@ from geodata.search import (
     TAIL,
     TWIN,
     bound_s,
-    compiled,
     direct_s,
     lay_direct,
     nearest_with_drives,

@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from geodata.defects import Defect
+from geodata.snapping import Snapper
 from geodata.turns import banned_pairs, keep_connected
 
 Floats = NDArray[np.float64]
@@ -152,6 +153,11 @@ class RoadNetwork:
         """(s,) each street's shape as a shapely LineString."""
         index = np.repeat(np.arange(self.n_streets), np.diff(self.shape_first))
         return np.asarray(shapely.linestrings(self.shape_xy_m, indices=index), object)
+
+    @cached_property
+    def snapper(self) -> Snapper:
+        """An index of the streets that cars may drive on, to find the nearest of them."""
+        return Snapper(self.shape_first, self.shape_xy_m, self.street_class != RoadClass.PEDESTRIAN)
 
     @cached_property
     def tree(self) -> shapely.STRtree:

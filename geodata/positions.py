@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geodata.network import Floats, Ints, RoadClass, RoadNetwork
-from geodata.snapping import Snapper, points_along
+from geodata.network import Floats, Ints, RoadNetwork
+from geodata.snapping import points_along
 
 
 class Position(NamedTuple):
@@ -46,15 +46,6 @@ class Positions:
         return Positions(self.edge[rows], self.offset_m[rows])
 
 
-def snapper(network: RoadNetwork) -> Snapper:
-    """The index of the streets that cars may drive on, made when first asked for and kept with the network."""
-    kept = vars(network)
-    if "snapper" not in kept:
-        kept["snapper"] = Snapper(network.shape_first, network.shape_xy_m, network.street_class != RoadClass.PEDESTRIAN)
-    index: Snapper = kept["snapper"]
-    return index
-
-
 def snap(network: RoadNetwork, xy_m: Floats) -> tuple[Positions, Floats]:
     """The nearest point on a street for each of (n, 2) points, and the distance in metres (n,).
 
@@ -63,7 +54,7 @@ def snap(network: RoadNetwork, xy_m: Floats) -> tuple[Positions, Floats]:
     Raises:
         ValueError: a coordinate that is not a number, or is nowhere on Earth.
     """
-    near = snapper(network).nearest(xy_m)
+    near = network.snapper.nearest(xy_m)
     edge = network.edge_of_street[near.street]
     share = np.where(network.backward[edge], 1 - near.share, near.share)
     return Positions(edge, share * network.length_m[edge]), near.distance_m

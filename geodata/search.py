@@ -12,16 +12,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from geodata.compiled import compiled
 from geodata.network import Ints
-
-
-def compiled(function: Any) -> Any:
-    return numba.njit(function, cache=True, nogil=True, error_model="numpy")
-
 
 TAIL, HEAD, TWIN = 0, 1, 2
 """Columns of `ends`, which has a row an edge; -1 as twin: none that may be driven."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from geodata.compiled import compiled
 
 FAN = 4
 """Segments in a leaf, and children of a node, of the tree. Measured: with 8 a search takes a quarter longer."""
@@ -21,10 +22,6 @@ FINE, COARSE = 1 << 16, 1 << 8
 cells have numbers of 16 bits, which numpy sorts in linear time."""
 FARTHEST_M = 1e8
 """Coordinates beyond this are nowhere on Earth in any projection: two and a half times around it."""
-
-
-def _compiled(function: Any) -> Any:
-    return numba.njit(function, cache=True, nogil=True, error_model="numpy")
 
 
 class Nearest(NamedTuple):
@@ -147,7 +144,7 @@ def _boxes(xy_m: NDArray[np.float64], segment: NDArray[np.int32]) -> tuple[NDArr
     return np.concatenate(levels), first
 
 
-@_compiled
+@compiled
 def _leaf_boxes(xy_m: Any, segment: Any) -> Any:
     """West, south, east and north of each four segments."""
     box_m = np.empty(((len(segment) + FAN - 1) // FAN, 4))
@@ -162,7 +159,7 @@ def _leaf_boxes(xy_m: Any, segment: Any) -> Any:
     return box_m
 
 
-@_compiled
+@compiled
 def _hilbert(xy_m: Any, low_m: Any, side_m: float, cells: int) -> Any:
     """Each point's place along a Hilbert curve through cells by cells; points off the square count as on its rim."""
     place = np.empty(len(xy_m), np.uint32)
@@ -187,7 +184,7 @@ def _hilbert(xy_m: Any, low_m: Any, side_m: float, cells: int) -> Any:
     return place
 
 
-@_compiled
+@compiled
 def _search(xy_m: Any, segment: Any, box_m: Any, level: Any, points_m: Any, found: Any, distance_m: Any) -> None:
     """Fills the nearest segment of each point, the first of those equally near, and its distance.
 
@@ -258,7 +255,7 @@ def _search(xy_m: Any, segment: Any, box_m: Any, level: Any, points_m: Any, foun
         distance_m[p] = math.sqrt(best_sq)
 
 
-@_compiled
+@compiled
 def _step_m(xy_m: Any, i: int) -> float:
     """Length of a segment."""
     east = xy_m[i + 1, 0] - xy_m[i, 0]
@@ -266,7 +263,7 @@ def _step_m(xy_m: Any, i: int) -> float:
     return math.sqrt(east * east + north * north)
 
 
-@_compiled
+@compiled
 def _shares(first: Any, xy_m: Any, street: Any, segment: Any, points_m: Any) -> Any:
     """Where on the street's shape the point of a segment lies that is nearest to a point; 0 on a shape of no length."""
     share = np.zeros(len(street))
@@ -288,7 +285,7 @@ def _shares(first: Any, xy_m: Any, street: Any, segment: Any, points_m: Any) -> 
     return share
 
 
-@_compiled
+@compiled
 def _along(first: Any, xy_m: Any, street: Any, share: Any) -> Any:
     """See `points_along`."""
     points_m = np.empty((len(street), 2))

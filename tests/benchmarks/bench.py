@@ -83,7 +83,7 @@ def in_turn(ours: Callable[[], object], peer: Callable[[], object], rounds: int)
 
 def at_nodes(network: RoadNetwork, rng: np.random.Generator, n: int) -> Positions:
     """Positions at the very tail of two-way edges, so that peers which know nodes alone answer the same question."""
-    edge = rng.choice(np.flatnonzero(network.twin >= 0), n, replace=False)
+    edge = rng.choice(np.flatnonzero(network.twin[: network.n_open] >= 0), n, replace=False)
     return Positions(edge.astype(np.int32), np.zeros(n))
 
 
