@@ -28,6 +28,8 @@ MANIFEST = "manifest.json"
 PRODUCT = "patrol135"
 LIBRARIES = ("geopandas", "numpy", "pandas", "pyarrow", "pyproj", "shapely")
 """Those that take part in what a file looks like."""
+_AS_TEXT = (pa.large_string(), pa.null())
+"""How Arrow sees columns of text in other versions of pandas, and those that are empty."""
 AGAIN = "Build the city again with `patrol city build`."
 
 
@@ -47,7 +49,7 @@ def write_bundle(folder: Path, bundle: Bundle, form: int) -> None:
     for name, array in bundle.arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
     for name, table in bundle.tables.items():
-        table.to_parquet(folder / f"{name}.parquet", index=False)
+        _write_table(table, folder / f"{name}.parquet")
     files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(folder.iterdir())}
     head = {"format": form, "digest": "", "written_by": {name: version(name) for name in (PRODUCT, *LIBRARIES)}}
     text = json.dumps(head | dict(bundle.manifest) | {"files": files}, ensure_ascii=False, indent=1, allow_nan=False)
@@ -132,6 +134,22 @@ def _given_back() -> Iterator[None]:
     finally:
         frugal.release_unused()
         pa.set_memory_pool(usual)
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    """Plain Parquet, or GeoParquet 1.1 with its geometry as WKB. Nothing of how pandas holds the columns is told, so
+    that a table which was read is written in the same bytes again."""
+    about: dict[str, str] = {}
+    columns: dict[str, Any] = {name: table[name] for name in table.columns}
+    if isinstance(table, gpd.GeoDataFrame):
+        name = table.geometry.name
+        columns[name] = shapely.to_wkb(np.asarray(table.geometry.array, object))
+        crs = None if table.crs is None else table.crs.to_json_dict()
+        geometry: dict[str, Any] = {"encoding": "WKB", "geometry_types": [], "crs": crs}
+        about["geo"] = json.dumps({"version": "1.1.0", "primary_column": name, "columns": {name: geometry}})
+    arrays = {name: pa.array(column, from_pandas=True) for name, column in columns.items()}
+    texts = {name: array.cast(pa.string()) for name, array in arrays.items() if array.type in _AS_TEXT}
+    pq.write_table(pa.table(arrays | texts).replace_schema_metadata(about), path)
 
 
 def _read_table(path: Path) -> pd.DataFrame:

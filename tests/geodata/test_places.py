@@ -10,6 +10,8 @@ import pytest
 import shapely
 
 from geodata.city import City
+from geodata.crs import project
+from geodata.datum import Datum, from_wgs84
 from geodata.errors import InputError
 from geodata.grid import AREA_COLUMNS, CELL_COLUMNS
 from geodata.positions import locate
@@ -321,3 +323,84 @@ class TestPosts:
 @pytest.mark.parametrize(("off_m", "warned"), [(0, False), (150, False), (350, True), (660, True), (5000, False)])
 def test_the_datum_warning_looks_at_the_middle_of_the_distances(off_m: float, warned: bool) -> None:
     assert bool(datum_warning(np.array([0.0, off_m, off_m, off_m, 9000]))) == warned
+
+
+class TestOpeningHours:
+    def test_a_closed_site_does_not_ask_for_its_class(self, tmp_path: Path) -> None:
+        path = tmp_path / "sites.csv"
+        path.write_text("id,place_class,开放时间,lon,lat\nS1,vital,Mo-Fr 08:00-20:00,112.98,28.19\n", "utf-8")
+        sites, _ = read_sites(path, epsg=EPSG)
+        spot = shapely.get_coordinates(sites.table.geometry[0])
+        assert sites.place_class(spot).tolist() == [2]
+        assert sites.place_class(spot, hour=12.5).tolist() == [2]
+        assert sites.place_class(spot, hour=7.9).tolist() == [0]
+        assert sites.place_class(np.repeat(spot, 3, axis=0), hour=[8, 20, 5 * 24 + 12]).tolist() == [2, 0, 0]
+        assert sites.open_at(4 * 24 + 19.99).tolist() == [True]
+        assert sites.open_at(7 * 24 + 12).tolist() == [True], "the hour after a week is that of the week before"
+
+    def test_without_hours_a_place_is_always_open(self, small_city: City) -> None:
+        assert small_city.sites.open_at(3).all()
+        assert small_city.posts.open_at(3).all()
+
+    def test_bad_hours_are_refused_by_row_with_the_mend(self, tmp_path: Path) -> None:
+        path = tmp_path / "sites.csv"
+        path.write_text("id,opening_hours,lon,lat\nS1,24/7,112.98,28.19\nS2,8-20,112.98,28.19\n")
+        with pytest.raises(InputError) as refusal:
+            read_sites(path, epsg=EPSG)
+        (fault,) = refusal.value.faults
+        assert fault.place == "line 3"
+        assert "'8-20' is no span of time" in fault.found
+        assert "Mo-Fr 08:00-20:00" in fault.expected
+        assert "times with a colon" in fault.mend
+
+    def test_holidays_are_passed_over_with_a_remark(self, tmp_path: Path) -> None:
+        path = tmp_path / "sites.csv"
+        path.write_text("id,opening_hours,lon,lat\nS1,24/7,112.98,28.19\nS2,Mo-Fr; PH off,112.98,28.19\n")
+        _, remarks = read_sites(path, epsg=EPSG)
+        assert any("1 opening hours name holidays" in remark for remark in remarks)
+
+
+class TestDistances:
+    def test_kinds_of_unit_and_the_distance_are_kept(self, small_city: City, tmp_path: Path) -> None:
+        at = np.add(small_city.network.node_xy_m[:2], (0, 5))
+        path = write(
+            tmp_path,
+            shapely.points(at).tolist(),
+            id=["1", "2"],
+            unit_kinds=["car；motorcycle", None],
+            opening_hours=["08:00-20:00", None],
+        )
+        posts, _ = read_posts(path, small_city.network)
+        assert posts.table["unit_kinds"].tolist() == ["car;motorcycle", ""]
+        assert posts.takes("motorcycle").tolist() == [True, True]
+        assert posts.takes("foot").tolist() == [False, True]
+        assert posts.open_at(21).tolist() == [False, True]
+        off_m = np.hypot(*(at - locate(small_city.network, posts.positions)).T)
+        assert posts.table["off_road_m"].to_numpy() == pytest.approx(off_m)
+        assert 0 < posts.table["off_road_m"].max() <= 5
+
+    def test_sites_tell_their_distance_and_a_limit_refuses_them(self, small_city: City, tmp_path: Path) -> None:
+        west, south = small_city.network.node_xy_m.min(axis=0) - 400
+        shapes = [shapely.Point(west, south), shapely.box(west, south, west + 5000, south + 5000)]
+        path = tmp_path / "sites.geojson"
+        table = {"id": ["far", "wide"], "place_class": ["key", "key"]}
+        gpd.GeoDataFrame(table, geometry=shapes, crs=EPSG).to_crs(4326).to_file(path)
+        sites, _ = read_sites(path, epsg=EPSG, network=small_city.network)
+        assert sites.table["off_road_m"][0] > 500
+        assert sites.table["off_road_m"][1] == 0, "a polygon with a street in it lies on the road"
+        with pytest.raises(
+            InputError, match=r"feature 1 \(far\): found 5.. m to the nearest road; expected at most 300"
+        ):
+            read_sites(path, epsg=EPSG, network=small_city.network, limit_m=300)
+
+    def test_points_of_another_datum_are_told_with_its_name(self, small_city: City, tmp_path: Path) -> None:
+        lonlat = project(small_city.network.node_xy_m[::10], EPSG, 4326)
+        shifted = from_wgs84(lonlat, Datum.GCJ02)
+        path = tmp_path / "posts.csv"
+        rows = [f"P{i},{lon:.7f},{lat:.7f}" for i, (lon, lat) in enumerate(shifted)]
+        path.write_text("id,lon,lat\n" + "\n".join(rows) + "\n")
+        _, remarks = read_posts(path, small_city.network, limit_m=2000)
+        assert any("as GCJ-02 0 m: declare GCJ-02" in remark for remark in remarks)
+        posts, remarks = read_posts(path, small_city.network, crs="GCJ-02")
+        assert remarks == []
+        assert posts.table["off_road_m"].max() < 0.1
