@@ -116,7 +116,7 @@ class Grid:
         `code`, `name`, `geometry`."""
         code = self.ancestor_code(level)
         merged = self.cells[["geometry"]].assign(code=code)[code != ""].dissolve("code")
-        areas = self.areas[self.areas["level"] == level]
+        areas = self.areas[self.areas["level"] == level].drop_duplicates("code")
         shape = pd.Series(merged.geometry.to_numpy(object), index=merged.index, dtype=object)
         if "geometry" in areas:
             own = pd.Series(areas["geometry"].to_numpy(object), index=areas["code"], dtype=object).dropna()
