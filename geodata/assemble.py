@@ -20,10 +20,11 @@ from geodata.grid import AREA_COLUMNS, Grid, Level, RoadPieces, cut_streets
 from geodata.makegrid import CellKind, made_posts, make_grid, spread_residents
 from geodata.network import Floats, RoadNetwork, Streets, build_network
 from geodata.positions import snap
+from geodata.readers.download import read_place
 from geodata.readers.graphml import read_graphml
 from geodata.readers.layers import LineColumns, read_lines
 from geodata.readers.noding import as_lines, select_streets
-from geodata.readers.osm import read_osm, read_place
+from geodata.readers.osm import read_osm
 from geodata.readers.places import (
     AreaColumns,
     CellColumns,

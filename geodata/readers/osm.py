@@ -308,33 +308,3 @@ def speed_of(tags: Mapping[str, str], odd: dict[tuple[str, str], str]) -> float:
         odd[_LIMITS] = text
         return math.nan
     return limit_kmh * POSTED_LIMIT_SHARE
-
-
-def read_place(name: str, *, epsg: int | None = None) -> tuple[Streets, list[Defect]]:
-    """The streets of a place by its name ("Yuelu District, Changsha"), downloaded from OpenStreetMap by osmnx.
-
-    Raises:
-        InputError: the place is unknown, it has no roads, or the download failed.
-    """
-    # osmnx takes seconds to import and is needed for downloads alone
-    import osmnx  # noqa: PLC0415
-    from requests.exceptions import RequestException  # noqa: PLC0415
-
-    from geodata.readers.graphml import streets_of_graph  # noqa: PLC0415
-
-    def refuse(found: str, mend: str) -> InputError:
-        return InputError(Fault(name, "place", found, "a place that OpenStreetMap knows", mend))
-
-    kept = osmnx.settings.use_cache
-    # its cache is a folder wherever the command is run
-    osmnx.settings.use_cache = False
-    try:
-        graph = osmnx.graph_from_place(name, network_type="drive_service", retain_all=True, truncate_by_edge=True)
-    except (RequestException, OSError) as error:
-        mend = "Connect to the network, or give a road file that was downloaded before."
-        raise refuse(f"no answer from the OpenStreetMap servers ({type(error).__name__})", mend) from error
-    except (ValueError, TypeError) as error:
-        raise refuse(str(error), "Check the spelling, add the city and the country, or give a road file.") from error
-    finally:
-        osmnx.settings.use_cache = kept
-    return streets_of_graph(graph.graph["crs"], graph.nodes(data=True), graph.edges(data=True), name, epsg)
