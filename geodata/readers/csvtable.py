@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import warnings
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from geodata.readers.noding import Index
 from geodata.readers.vector import text_encoding
 
 _DELIMITERS = ",;\t|"
+_CHUNK_ROWS = 50_000
+_MEND_ROW = "Mend the line; a value with a separator in it needs quotes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +57,38 @@ class CsvTable:
         except UnicodeDecodeError as error:
             raise refuse("", f"text that is neither UTF-8 nor GB18030 ({error.reason})") from error
         del content
-        first_line = text.partition("\n")[0]
-        delimiter = max(_DELIMITERS, key=first_line.count)
-        header = [name.strip() for name in next(csv.reader([first_line], delimiter=delimiter), [])]
-        if not header or len(set(header)) < len(header):
-            twice = next((name for name in header if header.count(name) > 1), None)
-            raise refuse("header", "an empty file" if twice is None else f"{twice!r} twice", "Check the header.")
+        delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines: array[int] = array("q")
+        chunks: list[pd.DataFrame] = []
+        rows: list[list[str]] = []
+        faults: list[Fault] = []
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                data = pd.read_csv(
-                    io.StringIO(text),
-                    sep=delimiter,
-                    header=0,
-                    names=header,
-                    index_col=False,
-                    dtype=str,
-                    keep_default_na=False,
-                    skip_blank_lines=False,
-                )
-        except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
-            found = str(error).strip().removeprefix("Error tokenizing data. C error: ")
-            raise refuse("", found, f"Each row needs the {len(header)} values of the header.") from error
-        # a value in quotes may run over several lines
-        extra = sum(
-            (data[name].str.count("\n").fillna(0).to_numpy(np.int64) for name in header), np.zeros(len(data), np.int64)
-        )
-        lines = np.arange(2, len(data) + 2) + np.cumsum(extra) - extra
-        blank = (data[header[0]].str.strip() == "").to_numpy() & data[header[1:]].isna().to_numpy().all(axis=1)
-        data, lines = data[~blank], lines[~blank]
-        raise_first(
-            Fault(source, f"line {lines[i]}", "too few values", f"{len(header)} as in the header", "Mend the line.")
-            for i in np.flatnonzero(data.isna().to_numpy().any(axis=1)).tolist()
-        )
-        if not len(data):
+            header = [name.strip() for name in next(reader, [])]
+            if not any(header):
+                raise refuse("header", "an empty line" if text else "an empty file", "Check the file.")
+            for name in sorted(name for name in set(header) if header.count(name) > 1):
+                raise refuse("header", f"{name!r} twice", "Rename one.")
+            line = reader.line_num + 1
+            for record in reader:
+                if len(record) == len(header):
+                    rows.append(record)
+                    lines.append(line)
+                elif any(cell.strip() for cell in record):
+                    found = f"{len(record)} values"
+                    faults.append(Fault(source, f"line {line}", found, f"{len(header)} as in the header", _MEND_ROW))
+                line = reader.line_num + 1
+                if len(rows) == _CHUNK_ROWS:
+                    # arrow's texts take a fraction of the memory of Python's
+                    chunks.append(pd.DataFrame(rows, columns=header, dtype=str))
+                    rows = []
+        except csv.Error as error:
+            raise refuse(f"line {reader.line_num}", str(error), "Look for a quote that is never closed.") from error
+        raise_first(faults)
+        if not lines:
             raise refuse("", "no rows", "Check the file.")
-        return cls(source, data, lines)
+        chunks.append(pd.DataFrame(rows, columns=header, dtype=str))
+        return cls(source, pd.concat(chunks, ignore_index=True), np.array(lines, np.int64))
 
     @property
     def names(self) -> list[str]:
