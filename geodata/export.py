@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import geopandas as gpd
@@ -158,12 +160,14 @@ def check_target(path: Path, *, force: bool) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    try:
-        layers = pyogrio.list_layers(path)
-        about = pyogrio.read_info(path, layer=layers[0][0])["dataset_metadata"] if len(layers) else None
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError):
-        return False
-    return MARK.items() <= (about or {}).items()
+    """Asked of SQLite itself: GDAL leaves an .aux.xml beside a file that it has merely looked at."""
+    ((key, value),) = MARK.items()
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as file:
+        try:
+            texts = file.execute("SELECT metadata FROM gpkg_metadata").fetchall()
+        except sqlite3.DatabaseError:
+            return False
+    return any(f'key="{key}">{value}<' in str(text) for (text,) in texts)
 
 
 def _write_layer(path: Path, name: str, table: gpd.GeoDataFrame) -> None:
