@@ -15,8 +15,8 @@ import pandas as pd
 from geodata.errors import Fault, InputError
 from geodata.network import Bools, Floats
 from geodata.readers.coordinates import raise_first
-from geodata.readers.jsonfile import read_bytes
 from geodata.readers.noding import Index
+from geodata.readers.packed import read_bytes
 from geodata.readers.vector import text_encoding
 
 _DELIMITERS = ",;\t|"

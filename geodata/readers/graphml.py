@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, cast
 from xml.parsers import expat
 
 from geodata.crs import parse_crs
@@ -15,10 +12,10 @@ from geodata.errors import Fault, InputError
 from geodata.network import Streets
 from geodata.readers.arcs import CLASS_WITHOUT_ANY
 from geodata.readers.graphs import ATTRIBUTES, streets_of_graph
+from geodata.readers.packed import read_chunks
 
 __all__ = ["CLASS_WITHOUT_ANY", "read_graphml", "streets_of_graph"]
 _MEND = "Write the graph with osmnx.save_graphml."
-_CHUNK = 1 << 20
 
 
 def read_graphml(path: Path, *, epsg: int | None = None, crs: str | None = None) -> tuple[Streets, list[Defect]]:
@@ -30,17 +27,11 @@ def read_graphml(path: Path, *, epsg: int | None = None, crs: str | None = None)
             edge that can be driven.
     """
     source = str(path)
-    if not path.is_file():
-        raise InputError(Fault(source, "", "no such file", "an osmnx GraphML file", "Check the path."))
     graph = _Graph(source)
     try:
-        with cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb") as content:
-            graph.parse(content)
+        graph.parse(read_chunks(path, "an osmnx GraphML file"))
     except expat.ExpatError as error:
         raise InputError(Fault(source, "", f"no XML ({error})", "an osmnx GraphML file", _MEND)) from error
-    except (OSError, EOFError, zlib.error) as error:
-        mend = "Copy the file anew: it is damaged or cut short."
-        raise InputError(Fault(source, "", str(error), "a whole file", mend)) from error
     told = crs or graph.attributes.get("crs")
     if told is None:
         raise InputError(Fault(source, "graph", "no `crs` entry", "the CRS of the nodes, such as EPSG:4326", _MEND))
@@ -72,8 +63,8 @@ class _Graph:
         self._parser.CharacterDataHandler = self._characters
         self._parser.EntityDeclHandler = self._entity
 
-    def parse(self, content: IO[bytes]) -> None:
-        while chunk := content.read(_CHUNK):
+    def parse(self, content: Iterable[bytes]) -> None:
+        for chunk in content:
             self._parser.Parse(chunk, False)
         self._parser.Parse(b"", True)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from geodata.errors import Fault, InputError
+from geodata.readers.packed import read_bytes, read_chunks
 from geodata.readers.vector import text_encoding
 
 _HEAD_BYTES = 1 << 16
@@ -40,35 +39,15 @@ _KEYS = {
 _FIRST_KEY = re.compile(rf'"({"|".join(_KEYS)})"\s*:')
 
 
-def read_bytes(path: Path, expected: str) -> bytes:
-    """All of a file, unpacked if its name ends in `.gz`.
-
-    Raises:
-        InputError: no such file, or a damaged archive.
-    """
-    return _read(path, expected, -1)
-
-
 def json_kind(path: Path) -> JsonKind:
     """Which of the road formats a `.json` or `.json.gz` holds, by its first keys; GeoJSON where none is known.
 
     Raises:
         InputError: no such file, or a damaged archive.
     """
-    head = _read(path, "a JSON file", _HEAD_BYTES).decode("utf-8", "ignore")
+    head = next(read_chunks(path, "a JSON file"), b"")[:_HEAD_BYTES].decode("utf-8", "ignore")
     found = _FIRST_KEY.search(head)
     return _KEYS[found[1]] if found else JsonKind.LAYER
-
-
-def _read(path: Path, expected: str, size: int) -> bytes:
-    source = str(path)
-    if not path.is_file():
-        raise InputError(Fault(source, "", "no such file", expected, "Check the path."))
-    try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as content:
-            return content.read(size)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(Fault(source, "", str(error), "a whole file", _MEND_COPY)) from error
 
 
 def load_json(path: Path, expected: str, hook: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from geodata.errors import Fault, InputError
 from geodata.network import Floats, RoadClass, Streets
 from geodata.readers.arcs import CLASS_WITHOUT_ANY, Arcs, Notes, streets_of_arcs
 from geodata.readers.coordinates import raise_first
-from geodata.readers.jsonfile import read_bytes
 from geodata.readers.noding import Index
+from geodata.readers.packed import read_bytes
 from geodata.readers.values import is_plausible
 from geodata.readers.vector import text_encoding
 

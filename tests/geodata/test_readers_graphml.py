@@ -1,5 +1,6 @@
 """Graphs as osmnx writes them."""
 
+import contextlib
 import gzip
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import osmnx
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from geodata.errors import InputError
 from geodata.network import OneWay, RoadClass, Streets, build_network
@@ -277,3 +280,30 @@ def test_a_damaged_graph_is_refused(tmp_path: Path, old: str, new: str, found: s
     path.write_text(text.replace(old, new, 1), "utf-8")
     with pytest.raises(InputError, match=found):
         read_graphml(path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_mangled_graph_is_read_or_refused_but_never_breaks(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = write(tmp_path_factory.mktemp("mangled"), (1, 2, {"geometry": BEND, "maxspeed": ["30", "50"]}), (2, 3, {}))
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        odd = [b"", b"9", b"<", b"/", b'"', b"-", b"nan", b"&a;", b"\xff", b"["]
+        content[at : at + data.draw(st.integers(0, 3))] = data.draw(st.sampled_from(odd))
+    path.write_bytes(bytes(content))
+    with contextlib.suppress(InputError):
+        streets, _ = read_graphml(path)
+        assert np.isfinite(streets.shape_xy_m).all()
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    text = write(tmp_path, (1, 2, {"name": "NAME"})).read_bytes()
+    with gzip.open(tmp_path / "bomb.graphml.gz", "wb") as bomb:
+        bomb.write(text.partition(b"NAME")[0])
+        for _ in range(80):
+            bomb.write(b" " * (1 << 20))
+    with pytest.raises(InputError, match="more than 200 times its own size"):
+        read_graphml(tmp_path / "bomb.graphml.gz")
