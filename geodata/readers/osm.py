@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,9 +69,10 @@ def read_osm(path: Path, *, epsg: int | None = None) -> tuple[Streets, list[Defe
 
 def _read(source: str) -> tuple[list[Way], Nodes, list[Relation]]:
     """The ways with a highway tag (of those that are no streets the tag alone), their nodes, and the restrictions."""
-    ways: list[Way] = []
+    known: list[tuple[int, int, Mapping[str, str]]] = []
     restrictions: list[Relation] = []
-    found = [np.empty((0, 3), np.int64)]
+    table: array[int] = array("q")
+    shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
     # the filter by ids would hold 4 MiB for every 2^25 ids in use, the table of places holds 16 bytes a node
     items = osmium.FileProcessor(source).with_locations("sparse_mem_array")
     wanted = osmium.filter.EntityFilter(osmium.osm.WAY | osmium.osm.RELATION)
@@ -81,13 +81,15 @@ def _read(source: str) -> tuple[list[Way], Nodes, list[Relation]]:
             if is_restriction(tags := dict(item.tags)):
                 restrictions.append((item.id, tags, [(m.type, m.ref, m.role) for m in item.members]))
         elif isinstance(item, osmium.osm.Way) and "highway" in item.tags:
-            tags = {tag.k: sys.intern(tag.v) for tag in item.tags if tag.k in _KEYS}
-            refs = np.empty(0, np.int64)
-            if _no_street(tags) is None:
-                found.append(np.array([(n.ref, n.x, n.y) for n in item.nodes], np.int64).reshape(-1, 3))
-                refs = found[-1][:, 0]
-            ways.append((item.id, refs, tags))
-    nodes = np.concatenate(found)
+            pairs = tuple((tag.k, tag.v) for tag in item.tags if tag.k in _KEYS)
+            # ways by the thousand have the same tags
+            own = shared.setdefault(pairs, dict(pairs))
+            if _no_street(own) is None:
+                table.extend([number for n in item.nodes for number in (n.ref, n.x, n.y)])
+            known.append((item.id, len(table) // 3, own))
+    nodes = np.array(table, np.int64).reshape(-1, 3)
+    ends = [0, *(end for _, end, _ in known)]
+    ways: list[Way] = [(way, nodes[a:b, 0], tags) for a, (way, b, tags) in zip(ends[:-1], known, strict=True)]
     placed = nodes[:, 1] != _NOWHERE
     missing = np.setdiff1d(nodes[~placed, 0], nodes[placed, 0])
     nodes = np.concatenate([nodes[placed], _look_up(source, missing)])
