@@ -98,6 +98,11 @@ def read_lines(
         raise InputError(Fault(source, layer or "", kinds, "lines", "Name the layer that holds the road centre lines."))
     epsg = choose_epsg(to_lonlat(table[lines])[0], epsg, source)
     shapes = np.asarray(to_projected(table, epsg).geometry.array, object)
+    xy, row = shapely.get_coordinates(shapes, return_index=True)
+    far = np.zeros(len(table), bool)
+    far[row[~np.isfinite(xy).all(axis=1)]] = True
+    shapes[far] = None
+    lines &= ~far
 
     def told(kind: str, done: str, wrong: Bools) -> Defect:
         row = np.flatnonzero(wrong)
@@ -144,7 +149,8 @@ def read_lines(
     )
     defects = [
         told("features without geometry", "left out", empty),
-        told("features that are no lines", "left out", ~lines & ~empty),
+        told("features too far away to be drawn on one map with the others", "left out", far),
+        told("features that are no lines", "left out", ~lines & ~empty & ~far),
         told("lines without length", "left out", cut_short),
         *(told(kind, done, lines & wrong) for kind, done, wrong in used.odd),
         Defect(

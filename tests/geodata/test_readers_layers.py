@@ -281,6 +281,18 @@ def test_features_without_geometry_are_counted(tmp_path: Path) -> None:
     assert str(defects[1]) == "2 features without geometry: left out (feature 2, feature 3)"
 
 
+def test_a_feature_on_the_other_side_of_the_world_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "roads.geojson"
+    far = shapely.LineString([(112.9, 28.2), (24.0, 0.5)])
+    here = gpd.GeoSeries([ROAD], crs=EPSG).to_crs(4326)
+    gpd.GeoDataFrame(geometry=[*here, far, *here], crs=4326).to_file(path)
+    streets, defects = read_lines(path)
+    assert np.isfinite(streets.shape_xy_m).all()
+    told = the(defects, "features too far away to be drawn on one map with the others")
+    assert told.label == ("feature 2",)
+    assert len(streets.start) == 2
+
+
 def test_features_that_are_no_lines_are_told_with_their_shape(tmp_path: Path) -> None:
     path = write(tmp_path, [ROAD, shapely.Point(CORNER_M), ROAD.buffer(1)], "roads.geojson")
     streets, defects = read_lines(path)
