@@ -173,13 +173,16 @@ def _grid_faults(city: City) -> Iterator[Defect]:
     cases: dict[Kind, list[Problem]] = {kind: [] for kind in _WORST}
     for problem in check_grid(city.grid.cells, city.grid.areas, levels=city.grid.levels):
         cases[problem.kind].append(problem)
+    ground = dict(zip(city.grid.codes[::-1], city.grid.polygons[::-1], strict=True))
     for kind, problems in cases.items():
         if problems:
+            # a fault of codes alone is shown by the cell that has the code
+            shapes = [problem.geometry or ground.get("".join(problem.codes[:1])) for problem in problems]
             yield Defect(
                 kind=f"grid: {kind.value}",
                 done=KEPT + _GRID_MENDS[kind],
                 label=tuple("/".join(problem.codes) for problem in problems),
-                shapes=np.array([problem.geometry for problem in problems], object),
+                shapes=np.array(shapes, object),
                 epsg=city.network.epsg,
             )
 

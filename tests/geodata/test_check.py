@@ -76,7 +76,7 @@ def test_faults_of_the_grid_name_the_cells_and_show_the_ground(small_city: City)
     assert overlap.shapes[0].area == pytest.approx(cells.geometry[1].area)
     assert overlap.done.startswith(KEPT)
     assert found["grid: orphan"].label == (codes[2],)
-    assert found["grid: orphan"].shapes[0] is None
+    assert found["grid: orphan"].shapes[0] == cells.geometry[2], "shown by its own ground"
 
 
 def test_places_with_one_id_or_at_one_spot(small_city: City) -> None:

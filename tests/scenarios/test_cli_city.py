@@ -128,8 +128,8 @@ def test_the_layers_hold_every_case_that_the_text_counts(patrol: Patrol, faulty:
     assert {name: table["kind"].tolist() for name, table in tables.items()} == {
         "faults_points": ["sites that never open"],
         "faults_lines": ["one-way traps", "one-way traps"],
-        "faults_areas": ["grid: overlap"],
-        "faults_nowhere": ["grid: orphan", "no class"],
+        "faults_areas": ["grid: overlap", "grid: orphan"],
+        "faults_nowhere": ["no class"],
     }
     assert tables["faults_lines"]["label"].tolist() == ["way 1", "way 2"]
     assert tables["faults_lines"]["length_m"].tolist() == [300, 500]
