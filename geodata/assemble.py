@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,27 +15,28 @@ from shapely import Geometry
 
 from geodata.city import City, Source
 from geodata.crs import LONLAT, project
+from geodata.defects import Defect, defect_table
 from geodata.errors import Fault, Faults, InputError
 from geodata.grid import AREA_COLUMNS, Grid, Level, RoadPieces, cut_streets
+from geodata.gridcheck import repair_grid
+from geodata.hierarchy import areas_of_codes, build_hierarchy
 from geodata.makegrid import CellKind, made_posts, make_grid, spread_residents
 from geodata.network import Floats, RoadNetwork, Streets, build_network
-from geodata.positions import snap
-from geodata.readers.download import read_place
-from geodata.readers.graphml import read_graphml
-from geodata.readers.layers import LineColumns, read_lines
 from geodata.readers.noding import as_lines, select_streets
-from geodata.readers.osm import read_osm
 from geodata.readers.places import (
     AreaColumns,
     CellColumns,
     PostColumns,
     SiteColumns,
-    datum_warning,
+    datum_hint,
     read_areas,
     read_cells,
     read_posts,
     read_sites,
 )
+from geodata.readers.population import ResidentsFile, read_residents
+from geodata.readers.roads import RoadOptions, Roads, read_roads
+from geodata.readers.vector import POLYGONS, open_layer
 from geodata.sites import SITE_COLUMNS, Posts, Sites
 
 ROAD_MARGIN_M = 2000.0
@@ -53,122 +54,130 @@ MOST_MADE_CELLS = 200_000
 """Ten times the grids of a city such as Changsha. Assumed."""
 CITY_CODE = "city"
 OSM_LICENCE = "© OpenStreetMap contributors, ODbL"
+OSM_LICENCE = "© OpenStreetMap contributors, ODbL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Which columns of the files hold what."""
+    """Which columns of the files of places hold what."""
 
-    roads: LineColumns = field(default_factory=LineColumns)
-    boundary: AreaColumns = field(default_factory=AreaColumns)
+    areas: AreaColumns = field(default_factory=AreaColumns)
     grid: CellColumns = field(default_factory=CellColumns)
     sites: SiteColumns = field(default_factory=SiteColumns)
     posts: PostColumns = field(default_factory=PostColumns)
 
 
-RoadReader = Callable[[Path, LineColumns, str | None, int | None], tuple[Streets, list[str]]]
-
-
-def _osm(path: Path, _columns: LineColumns, _layer: str | None, epsg: int | None) -> tuple[Streets, list[str]]:
-    return read_osm(path, epsg=epsg)
-
-
-def _graphml(path: Path, _columns: LineColumns, _layer: str | None, epsg: int | None) -> tuple[Streets, list[str]]:
-    return read_graphml(path, epsg=epsg)
-
-
-def _layer(path: Path, columns: LineColumns, layer: str | None, epsg: int | None) -> tuple[Streets, list[str]]:
-    return read_lines(path, layer, columns, epsg=epsg)
-
-
-ROAD_READERS: Mapping[str, RoadReader] = (
-    dict.fromkeys((".osm", ".osm.gz", ".osm.bz2", ".osm.pbf", ".pbf"), _osm)
-    | {".graphml": _graphml}
-    | dict.fromkeys((".gpkg", ".shp", ".geojson", ".json", ".fgb", ".gdb", ".gml", ".kml", ".tab", ".mif"), _layer)
-)
-"""By the end of the file's name."""
-
-
 def assemble_city(
-    roads: Path | str,
+    roads: Roads | None,
     *,
     name: str,
     name_en: str = "",
-    boundary: Path | None = None,
+    road_options: RoadOptions | None = None,
+    areas: Path | Mapping[str, Path] | None = None,
     grid: Path | None = None,
+    code_lengths: Sequence[int] = (),
     cell_m: float = 1000.0,
     cell_kind: CellKind | str = CellKind.SQUARE,
+    residents: int | None = None,
+    residents_file: ResidentsFile | None = None,
     sites: Path | None = None,
     posts: Path | None = None,
     n_posts: int | None = None,
-    residents: int | None = None,
     columns: Columns | None = None,
-    road_layer: str | None = None,
-    csv_crs: str | None = None,
+    grid_crs: str | None = None,
+    places_crs: str | None = None,
     epsg: int | None = None,
     repair: bool = False,
     seed: int = 135,
 ) -> tuple[City, list[str]]:
     """A city from its files, and remarks on what was dropped, assumed and looks wrong.
 
-    `roads` is a file, or the name of a place to download where it is a text that names no file. `boundary` holds
-    districts; roads farther than `ROAD_MARGIN_M` outside are left out. Without a `grid` one is made of `cell_m`
-    cells inside the boundary, as far as there are roads; without a boundary the hull of the roads is the one
-    district. Without `posts`, `n_posts` are made where the residents are. `residents` is the total; without it and
-    without a column for it, `RESIDENTS_PER_ROAD_KM` are assumed. `csv_crs` is the CRS of the coordinates in CSV
-    files; `epsg` the projected CRS to work in.
+    Args:
+        roads: see `read_roads`; None: downloaded inside the areas.
+        road_options: what the file does not tell.
+        areas: polygons of the districts, or of several levels from the top downwards. Roads farther than
+            `ROAD_MARGIN_M` outside are left out. Without any the hull of the roads is the one district.
+        grid: polygons of the cells. Without it cells are made inside the areas, as far as there are roads.
+        code_lengths: characters of a cell's code down to each level, such as 6, 9, 12: areas by code.
+        cell_m: width of a made cell; of blocks, by which too small ones are merged.
+        residents: in all. Without it, without a file and without a column, `RESIDENTS_PER_ROAD_KM` are assumed.
+        residents_file: how many live where.
+        n_posts: made where the residents are, if there are no `posts`.
+        grid_crs: CRS or datum of the areas and the grid, places_crs: of sites and posts; they beat what files say.
+        epsg: projected CRS to work in.
+        repair: mend invalid and overlapping polygons, and slivers between cells, instead of refusing them.
 
     Raises:
         InputError: what cannot be used, every fault of a file at once.
     """
-    columns = columns or Columns()
+    columns, road_options = columns or Columns(), road_options or RoadOptions()
+    levels: Mapping[str, Path] = {Level.DISTRICT.value: areas} if isinstance(areas, Path) else areas or {}
     _check_options(cell_m=cell_m, cell_kind=cell_kind, n_posts=n_posts, residents=residents)
-    streets, remarks = read_roads(roads, columns.roads, layer=road_layer, epsg=epsg)
+    if roads is None:
+        roads = _ground_of(levels, grid_crs)
+    streets, defects = read_roads(roads, road_options, epsg=epsg)
     epsg = streets.epsg
-    areas = cells = None
-    if boundary is not None:
-        areas, said = read_areas(boundary, columns.boundary, epsg=epsg, repair=repair)
+    remarks: list[str] = []
+    tables = []
+    for level, path in levels.items():
+        table, said = read_areas(path, columns.areas, epsg=epsg, crs=grid_crs, level=level, repair=repair)
+        tables.append(table)
         remarks += said
+    cells = None
     if grid is not None:
-        cells, said = read_cells(grid, columns.grid, epsg=epsg, repair=repair)
+        cells, said = read_cells(grid, columns.grid, epsg=epsg, crs=grid_crs, repair=repair)
+        if repair:
+            cells, mended = repair_grid(cells)
+            said = said + mended
         remarks += said
-    network, said = _network(streets, [t for t in (areas, cells) if t is not None], str(roads), str(boundary or grid))
-    remarks += said
+    source, ground = _called(roads), [*levels.values(), grid]
+    bounds_source = next((str(path) for path in ground if path is not None), "")
+    network, found, said = _network(streets, [*tables, *([] if cells is None else [cells])], source, bounds_source)
+    defects += found
+    remarks = [*map(str, defects), *said, *remarks]
 
     hull = _hull(network)
-    if areas is None and cells is None:
+    if not tables and cells is None:
         remarks.append("no boundary and no grid given: the hull of the roads is the one district")
-        areas = _one_area(name, name_en, hull, epsg)
-    if cells is None and areas is not None:
-        cells, said = _made_cells(areas, hull, CellKind(cell_kind), cell_m)
-    else:
-        cells, said = _placed_cells(cells, areas)
+        tables = [_one_area(name, name_en, hull, epsg)]
+    if cells is None:
+        cells, said = _made_cells(tables[-1], hull, CellKind(cell_kind), cell_m, network)
+        remarks += said
+    cells, area_table, said = _hierarchy(cells, tables, name, name_en, code_lengths)
     remarks += said
-    made = Grid(cells, _area_table(cells, areas, name, name_en))
+    made = Grid(cells, area_table)
     pieces = cut_streets(network, made)
     if not len(pieces.street):
-        raise _no_roads(str(grid or boundary), network.node_xy_m, _shapes(cells), epsg)
+        raise _no_roads(bounds_source, network.node_xy_m, _shapes(cells), epsg)
     road_m = pieces.length_by_cell(len(made))
-    people, said = _residents(cells["residents"].to_numpy(float), residents, road_m)
+    counted = cells["residents"].to_numpy(float)
+    if residents_file is not None:
+        counted, said = read_residents(residents_file, made, road_m, total=residents)
+        remarks += said
+    people, said = _residents(counted, residents, road_m)
     remarks += said
 
-    found_sites, said = _sites(sites, columns.sites, network, csv_crs=csv_crs, repair=repair)
+    found_sites, said = _sites(sites, columns.sites, network, crs=places_crs, repair=repair)
     remarks += said
     if posts is not None:
-        found_posts, said = read_posts(posts, network, columns.posts, crs=_crs_of(posts, csv_crs))
+        found_posts, said = read_posts(posts, network, columns.posts, crs=places_crs)
     else:
         found_posts, said = _standby_points(n_posts, network, pieces, people, seed)
     remarks += said
+    files: dict[str, tuple[Path | None, str | None]] = {level: (path, grid_crs) for level, path in levels.items()}
+    files |= {"grid": (grid, grid_crs), "sites": (sites, places_crs), "posts": (posts, places_crs)}
+    files |= {"residents": (None if residents_file is None else residents_file.path, None)}
     city = City(
         name=name,
         name_en=name_en or name,
         network=network,
-        grid=Grid(cells.assign(residents=people), made.areas),
+        grid=Grid(cells.assign(residents=people), area_table),
         pieces=pieces,
         sites=found_sites,
         posts=found_posts,
         areas=gpd.GeoDataFrame({"kind": pd.Series([], dtype=object)}, geometry=[], crs=epsg),
-        sources=_sources(roads, csv_crs=csv_crs, boundary=boundary, grid=grid, sites=sites, posts=posts),
+        sources=(_road_source(roads, road_options.crs), *_sources(files)),
+        defects=defect_table(defects, epsg),
     )
     return city, remarks
 
@@ -185,22 +194,18 @@ def _check_options(*, cell_m: float, cell_kind: str, n_posts: int | None, reside
     faults.raise_any()
 
 
-def read_roads(
-    roads: Path | str, columns: LineColumns, *, layer: str | None = None, epsg: int | None = None
-) -> tuple[Streets, list[str]]:
-    """Read a road file by the reader for its name, or download a place.
+def _called(roads: Roads) -> str:
+    return str(roads) if isinstance(roads, str | Path) else "roads"
 
-    Raises:
-        InputError: no reader knows the file's name, or the reader refuses the file.
-    """
-    path = Path(roads)
-    end = max((end for end in ROAD_READERS if path.name.lower().endswith(end)), key=len, default=None)
-    if end is not None:
-        return ROAD_READERS[end](path, columns, layer, epsg)
-    if isinstance(roads, str) and not path.exists():
-        return read_place(roads, epsg=epsg)
-    found = f"a name that ends in {path.suffix!r}" if path.exists() else "no such file"
-    raise InputError(Fault(str(roads), "", found, f"a file of {', '.join(ROAD_READERS)}", "Convert it to GPKG."))
+
+def _ground_of(levels: Mapping[str, Path], crs: str | None) -> shapely.Polygon | shapely.MultiPolygon:
+    """The ground of the top areas in degrees, to download the roads there."""
+    if not levels:
+        mend = "Give a roads file, a place or a box, or the polygons inside which to download."
+        raise InputError(Fault("roads", "", "neither roads nor areas", "the one or the other", mend))
+    table = open_layer(next(iter(levels.values())), POLYGONS, crs=crs)
+    ground: shapely.Polygon | shapely.MultiPolygon = table.to_crs(LONLAT).geometry.union_all()
+    return ground
 
 
 def _shapes(table: gpd.GeoDataFrame) -> NDArray[np.object_]:
@@ -209,12 +214,11 @@ def _shapes(table: gpd.GeoDataFrame) -> NDArray[np.object_]:
 
 def _network(
     streets: Streets, bounds: list[gpd.GeoDataFrame], source: str, bounds_source: str
-) -> tuple[RoadNetwork, list[str]]:
+) -> tuple[RoadNetwork, list[Defect], list[str]]:
     """The network of the streets that lie within reach of the polygons in `bounds`, of all where there are none."""
-    remarks = []
-    lines = as_lines(streets.shape_xy_m, streets.shape_first)
-    length_m = shapely.length(lines)
+    defects = []
     if bounds:
+        lines = as_lines(streets.shape_xy_m, streets.shape_first)
         polygons = np.concatenate([_shapes(table) for table in bounds])
         reach = shapely.buffer(shapely.union_all(polygons), ROAD_MARGIN_M)
         shapely.prepare(reach)
@@ -222,25 +226,27 @@ def _network(
         if not near.any():
             raise _no_roads(bounds_source, streets.shape_xy_m, polygons, streets.epsg)
         if not near.all():
-            lost_km = length_m[~near].sum() / 1000
-            remarks.append(
-                f"dropped {np.count_nonzero(~near):,} streets, {lost_km:,.1f} km: "
-                f"more than {ROAD_MARGIN_M / 1000:g} km outside the boundary"
+            labels = streets.name if streets.label is None else streets.label
+            defects.append(
+                Defect(
+                    kind="streets far outside",
+                    done=f"left out: more than {ROAD_MARGIN_M / 1000:g} km outside the boundary",
+                    label=tuple(labels[i] for i in np.flatnonzero(~near).tolist()),
+                    shapes=lines[~near],
+                    epsg=streets.epsg,
+                )
             )
-            streets, length_m = select_streets(streets, near), length_m[near]
+            streets = select_streets(streets, near)
     try:
         network, dropped = build_network(streets)
     except ValueError as error:
         mend = "Check that the file holds road centre lines."
         raise InputError(Fault(source, "", str(error), "streets", mend)) from error
-    remarks += [str(part) for part in dropped]
-    lost = 1 - network.street_length_m.sum() / length_m.sum()
-    if lost > MUCH_LOST:
-        remarks.append(
-            f"{lost:.0%} of the road length is not connected with the rest: "
-            "check the one-way marks, and that lines meet at their ends"
-        )
-    return network, remarks
+    left_m = shapely.length(as_lines(streets.shape_xy_m, streets.shape_first)).sum()
+    lost = 1 - network.street_length_m.sum() / left_m
+    said = f"{lost:.0%} of the road length is not connected with the rest: "
+    said += "check the one-way marks, and that lines meet at their ends"
+    return network, defects + dropped, [said] if lost > MUCH_LOST else []
 
 
 def _no_roads(source: str, road_xy: Floats, polygons: NDArray[np.object_], epsg: int) -> InputError:
@@ -264,7 +270,7 @@ def _one_area(name: str, name_en: str, hull: Geometry, epsg: int) -> gpd.GeoData
 
 
 def _made_cells(
-    areas: gpd.GeoDataFrame, hull: Geometry, kind: CellKind, cell_m: float
+    areas: gpd.GeoDataFrame, hull: Geometry, kind: CellKind, cell_m: float, network: RoadNetwork
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
     """Cells in the areas as far as the roads reach."""
     west, south, east, north = shapely.bounds(hull).tolist()
@@ -277,7 +283,7 @@ def _made_cells(
     inside = np.asarray(shapely.intersection(whole, hull), object)
     some = np.asarray(shapely.area(inside) > 0)
     reached = areas[some].set_geometry(gpd.GeoSeries(inside[some], index=areas.index[some], crs=areas.crs))
-    cells = make_grid(reached, kind, cell_m)
+    cells = make_grid(reached, kind, cell_m, network=network)
     remarks = [f"made a grid of {len(cells):,} cells ({kind.value}, {cell_m:g} m)"]
     share = 1 - shapely.area(inside).sum() / shapely.area(whole).sum()
     if share > 0.01:
@@ -285,36 +291,42 @@ def _made_cells(
     return cells, remarks
 
 
-def _placed_cells(cells: gpd.GeoDataFrame, areas: gpd.GeoDataFrame | None) -> tuple[gpd.GeoDataFrame, list[str]]:
-    """Cells with an area above each: by the code that they name, or else by where they lie."""
-    parent = cells["parent"].to_numpy(object)
-    if areas is None:
-        return cells.assign(parent=np.where(parent == "", CITY_CODE, parent)), []
-    unknown = ~np.isin(parent.astype(str), areas["code"].to_numpy(str))
-    spots = shapely.point_on_surface(_shapes(cells)[unknown])
-    row, area = shapely.STRtree(_shapes(areas)).query(spots, predicate="intersects")
-    inside = np.full(len(spots), CITY_CODE, object)
-    # backwards, so that of two areas that overlap the first one stays
-    inside[row[::-1]] = areas["code"].to_numpy(object)[area[::-1]]
-    placed = parent.copy()
-    placed[unknown] = inside
-    remarks = (
-        [f"{len(spots):,} cells name no area of the boundary and are placed by where they lie"] if len(spots) else []
-    )
-    if outside := np.count_nonzero(inside == CITY_CODE):
-        remarks.append(f"{outside:,} cells lie in no area of the boundary")
-    return cells.assign(parent=placed), remarks
-
-
-def _area_table(cells: gpd.GeoDataFrame, areas: gpd.GeoDataFrame | None, name: str, name_en: str) -> pd.DataFrame:
-    """The city and its districts; those that cells alone name are called by their codes."""
-    city = (CITY_CODE, "", Level.CITY.value, name, name_en or name)
-    if areas is None:
-        codes = [code for code in cells["parent"].unique() if code != CITY_CODE]
-        rows = [(code, CITY_CODE, Level.DISTRICT.value, code, code) for code in codes]
+def _hierarchy(
+    cells: gpd.GeoDataFrame, tables: list[gpd.GeoDataFrame], name: str, name_en: str, code_lengths: Sequence[int]
+) -> tuple[gpd.GeoDataFrame, pd.DataFrame, list[str]]:
+    """Cells with an area above each, and all areas up to the city; areas that cells alone name are called by their
+    codes. Cells in no area belong to the city itself."""
+    levels = [str(table["level"].iloc[0]) for table in tables]
+    lengths = tuple(code_lengths) or None
+    if lengths and not tables:
+        levels = [level.value for level in (Level.DISTRICT, Level.SUBDISTRICT, Level.COMMUNITY)][: len(lengths)]
+        if len(levels) < len(lengths):
+            expected = f"at most {len(levels)} without files of the areas"
+            raise InputError(Fault("grid", "code lengths", str(len(lengths)), expected, "Leave out the longest."))
+        tables = [areas_of_codes(cells["code"].tolist(), lengths, levels)]
+    elif not tables:
+        named = [code for code in cells["parent"].unique() if code]
+        rows = [(code, "", Level.DISTRICT.value, code, code) for code in named]
+        tables, levels = [pd.DataFrame(rows, columns=list(AREA_COLUMNS))], [Level.DISTRICT.value]
+    city = pd.DataFrame([(CITY_CODE, "", Level.CITY.value, name, name_en or name)], columns=list(AREA_COLUMNS))
+    remarks: list[str] = []
+    if any(len(table) for table in tables):
+        cells, areas, remarks = build_hierarchy(cells, tables, levels=levels, lengths=lengths)
     else:
-        rows = list(areas.assign(parent=CITY_CODE)[list(AREA_COLUMNS)].itertuples(index=False, name=None))
-    return pd.DataFrame([city, *rows], columns=list(AREA_COLUMNS))
+        areas = tables[0]
+    known = areas["code"]
+    lost = ~cells["parent"].isin(known).to_numpy(bool)
+    cells = cells.assign(parent=np.where(lost, CITY_CODE, cells["parent"].to_numpy(object)))
+    if lost.any() and len(areas):
+        remarks.append(f"{np.count_nonzero(lost):,} cells lie in no area of the boundary")
+    if Level.CITY.value in levels:
+        city = city[:0] if not lost.any() else city
+    top = ~areas["parent"].isin(known).to_numpy(bool)
+    areas = areas.assign(parent=np.where(top & (len(city) > 0), CITY_CODE, areas["parent"].to_numpy(object)))
+    if "geometry" in areas:
+        whole = pd.concat([city.assign(geometry=None), pd.DataFrame(areas)], ignore_index=True)
+        return cells, gpd.GeoDataFrame(whole, geometry="geometry", crs=cells.crs), remarks
+    return cells, pd.concat([city, areas], ignore_index=True), remarks
 
 
 def _residents(counted: Floats, total: int | None, road_m: Floats) -> tuple[Floats, list[str]]:
@@ -334,20 +346,14 @@ def _residents(counted: Floats, total: int | None, road_m: Floats) -> tuple[Floa
     return spread_residents(total, road_m).astype(float), [said]
 
 
-def _crs_of(path: Path, csv_crs: str | None) -> str | None:
-    return csv_crs if path.suffix.lower() == ".csv" else None
-
-
 def _sites(
-    path: Path | None, columns: SiteColumns, network: RoadNetwork, *, csv_crs: str | None, repair: bool
+    path: Path | None, columns: SiteColumns, network: RoadNetwork, *, crs: str | None, repair: bool
 ) -> tuple[Sites, list[str]]:
     if path is None:
         none = {column: pd.Series([], dtype=object) for column in SITE_COLUMNS if column != "geometry"}
         return Sites(gpd.GeoDataFrame(none, geometry=[], crs=network.epsg)), ["no sites given"]
-    sites, remarks = read_sites(path, columns, epsg=network.epsg, crs=_crs_of(path, csv_crs), repair=repair)
-    shapes = _shapes(sites.table)
-    _, off_m = snap(network, shapely.get_coordinates(shapes[shapely.get_dimensions(shapes) == 0]))
-    hint = datum_warning(off_m)
+    sites, remarks = read_sites(path, columns, epsg=network.epsg, crs=crs, repair=repair)
+    hint = datum_hint(network, _shapes(sites.table), crs)
     return sites, remarks + ([hint] if hint else [])
 
 
@@ -366,15 +372,19 @@ def _standby_points(
     return posts, [f"{said}: {n:,} standby points made where the residents are"]
 
 
-def _sources(roads: Path | str, *, csv_crs: str | None, **others: Path | None) -> tuple[Source, ...]:
-    path = Path(roads)
-    from_osm = path.name.lower().endswith((".osm", ".gz", ".bz2", ".pbf", ".graphml")) or not path.exists()
-    licence = OSM_LICENCE if from_osm else "licence not told in the file"
-    first = (
-        Source.of_file("roads", path, licence=licence)
-        if path.exists()
-        else Source(what="roads", file=str(roads), licence=licence)
-    )
-    return first, *(
-        Source.of_file(what, path, declared=_crs_of(path, csv_crs) or "") for what, path in others.items() if path
-    )
+def _road_source(roads: Roads, declared: str | None) -> Source:
+    if isinstance(roads, Path) or (isinstance(roads, str) and Path(roads).exists()):
+        path = Path(roads)
+        from_osm = path.name.lower().endswith((".osm", ".osm.gz", ".bz2", ".pbf", ".graphml", ".graphml.gz"))
+        licence = OSM_LICENCE if from_osm else "licence not told in the file"
+        return Source.of_file("roads", path, licence=licence, declared=declared or "")
+    what = f"roads: {roads}" if isinstance(roads, str) else "roads: downloaded inside an area"
+    return Source(what=what, licence=OSM_LICENCE)
+
+
+def _sources(files: Mapping[str, tuple[Path | None, str | None]]) -> list[Source]:
+    return [
+        Source.of_file(what, path, declared=declared or "")
+        for what, (path, declared) in files.items()
+        if path is not None
+    ]

@@ -42,13 +42,15 @@ class Linked:
     way: Texts
     """(n,) values of `Way`, "" where there is no parent."""
 
-    def remark(self, what: str) -> str:
-        """How many were placed by which way."""
+    def remarks(self, what: str) -> list[str]:
+        """How many were placed by which way, unless all name their parent themselves."""
         counts = Counter(self.way.tolist())
+        if set(counts) <= {Way.COLUMN}:
+            return []
         said = [f"{counts[way]:,} by {way.value}" for way in Way if counts[way]]
         if counts[""]:
             said.append(f"{counts['']:,} have no area above")
-        return f"{len(self.way):,} {what}: {', '.join(said)}"
+        return [f"{len(self.way):,} {what}: {', '.join(said)}"]
 
 
 def parents_by_column(column: Sequence[str], areas: Iterable[str]) -> Texts:
@@ -150,9 +152,9 @@ def build_hierarchy(
         if depth and here.any():
             linked = link(table[here], table, order[:depth], lengths)
             table.loc[here, "parent"] = np.where(linked.parent == "", table.loc[here, "parent"], linked.parent)
-            remarks.append(linked.remark(f"areas of level {level}"))
+            remarks += linked.remarks(f"areas of level {level}")
     linked = link(cells, table, order, lengths)
-    remarks.append(linked.remark("cells"))
+    remarks += linked.remarks("cells")
     parent = np.where(linked.parent == "", cells["parent"].to_numpy(object), linked.parent)
     return cells.assign(parent=parent), table, remarks
 

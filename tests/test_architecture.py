@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = ("geodata", "dispatch", "scenarios")
 ROOMS = {
-    "osmnx": {"geodata/readers/osm.py", "geodata/readers/graphml.py"},
+    "osmnx": {"geodata/readers/download.py"},
+    "rasterio": {"geodata/raster.py"},
     "osmium": {"geodata/readers/osm.py"},
     "networkx": {"geodata/readers/", "geodata/synthetic/"},
     "simpy": {"dispatch/engine.py"},

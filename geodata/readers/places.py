@@ -89,7 +89,7 @@ def read_areas(
     epsg: int,
     layer: str | None = None,
     crs: str | None = None,
-    level: Level = Level.DISTRICT,
+    level: str = Level.DISTRICT,
     repair: bool = False,
 ) -> tuple[gpd.GeoDataFrame, list[str]]:
     """Areas of one level as polygons: columns `AREA_COLUMNS` and `geometry`, `parent` empty.
@@ -105,7 +105,7 @@ def read_areas(
     name_en = source.texts(columns.name_en, _NAME_EN, default=name)
     remarks = source.check_shapes((POLYGONS,), name, repair=repair)
     source.raise_faults()
-    table = source.projected(epsg, code=code, parent="", level=level.value, name=name, name_en=name_en)
+    table = source.projected(epsg, code=code, parent="", level=str(level), name=name, name_en=name_en)
     return table[[*AREA_COLUMNS, "geometry"]], remarks + source.remarks
 
 

@@ -27,6 +27,7 @@ from geodata.grid import Level
 from geodata.network import RoadClass
 from geodata.readers.layers import LineColumns
 from geodata.readers.places import CellColumns
+from geodata.readers.roads import RoadOptions
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 EPSG = 4547
@@ -95,12 +96,12 @@ def test_the_same_files_give_the_same_city(roads: Path, tmp_path: Path) -> None:
 
 
 def test_columns_of_the_roads_are_passed_on(roads: Path) -> None:
-    city, _ = assemble_city(roads, name="长沙", columns=Columns(roads=LineColumns(road_class="kind")))
+    city, _ = assemble_city(roads, name="长沙", road_options=RoadOptions(columns=LineColumns(road_class="kind")))
     assert set(city.network.street_class.tolist()) == {RoadClass.ARTERIAL, RoadClass.LOCAL}
 
 
 def test_a_boundary_gives_districts_and_every_cell_has_one(roads: Path, districts: Path) -> None:
-    city, _ = assemble_city(roads, name="长沙", boundary=districts, cell_m=500, cell_kind="hex", residents=90_000)
+    city, _ = assemble_city(roads, name="长沙", areas=districts, cell_m=500, cell_kind="hex", residents=90_000)
     assert set(city.grid.ancestor(Level.DISTRICT)) == {"岳麓区", "芙蓉区"}
     assert set(city.grid.ancestor(Level.CITY)) == {"长沙"}
     assert city.grid.cells["residents"].sum() == 90_000
@@ -109,15 +110,18 @@ def test_a_boundary_gives_districts_and_every_cell_has_one(roads: Path, district
 
 def test_roads_far_outside_the_boundary_are_dropped_and_told(roads: Path, tmp_path: Path) -> None:
     small = write(tmp_path, "small.gpkg", [shapely.box(-100, 0, 100, SIDE_M)], code=["1"])
-    city, remarks = assemble_city(roads, name="长沙", boundary=small)
+    city, remarks = assemble_city(roads, name="长沙", areas=small)
     east = city.network.node_xy_m[:, 0].max() - CORNER_M[0]
     assert 100 + ROAD_MARGIN_M < east <= 100 + ROAD_MARGIN_M + BLOCK_M
-    assert remarks[1] == "dropped 87 streets, 21.8 km: more than 2 km outside the boundary"
+    assert remarks[1] == (
+        "87 streets far outside, 21.8 km: left out: more than 2 km outside the boundary "
+        "(feature 1, feature 2, feature 3, feature 4, feature 5 …)"
+    )
 
 
 def test_a_made_grid_covers_the_boundary_as_far_as_there_are_roads(roads: Path, tmp_path: Path) -> None:
     wide = write(tmp_path, "wide.gpkg", [shapely.box(0, 0, 4 * SIDE_M, SIDE_M)], code=["1"])
-    city, remarks = assemble_city(roads, name="长沙", boundary=wide)
+    city, remarks = assemble_city(roads, name="长沙", areas=wide)
     assert city.grid.cells.area.sum() == pytest.approx(SIDE_M * (SIDE_M + 200), rel=0.01)
     assert "73% of the boundary's area lies beyond the roads and got no cells" in remarks
 
@@ -149,14 +153,14 @@ def test_cells_are_placed_in_the_districts_by_code_or_by_where_they_lie(
     roads: Path, districts: Path, tmp_path: Path
 ) -> None:
     path = quarters(tmp_path, parent=["430102", "", "?", "430102"])
-    city, remarks = assemble_city(roads, name="长沙", boundary=districts, grid=path)
+    city, remarks = assemble_city(roads, name="长沙", areas=districts, grid=path)
     assert city.grid.cells["parent"].tolist() == ["430102", "430104", "430102", "430102"]
-    assert "2 cells name no area of the boundary and are placed by where they lie" in remarks
+    assert "4 cells: 2 by column, 2 by ground" in remarks
 
 
 def test_cells_outside_every_district_belong_to_the_city(roads: Path, tmp_path: Path) -> None:
     west = write(tmp_path, "west.gpkg", [shapely.box(0, 0, 1500, SIDE_M)], code=["W"])
-    city, remarks = assemble_city(roads, name="长沙", boundary=west, grid=quarters(tmp_path))
+    city, remarks = assemble_city(roads, name="长沙", areas=west, grid=quarters(tmp_path))
     assert city.grid.cells["parent"].tolist() == ["W", "W", CITY_CODE, CITY_CODE]
     assert "2 cells lie in no area of the boundary" in remarks
 
@@ -166,7 +170,7 @@ def test_sites_and_posts_come_from_their_files(roads: Path, tmp_path: Path) -> N
     (tmp_path / "sites.csv").write_text(f"id,place_class,x,y\nS1,vital,{x},{y}\n")
     (tmp_path / "posts.csv").write_text(f"id,x,y\nP1,{x},{y + 20}\n")
     city, _ = assemble_city(
-        roads, name="长沙", sites=tmp_path / "sites.csv", posts=tmp_path / "posts.csv", csv_crs="EPSG:4547"
+        roads, name="长沙", sites=tmp_path / "sites.csv", posts=tmp_path / "posts.csv", places_crs="EPSG:4547"
     )
     assert city.sites.table["place_class"].tolist() == ["vital"]
     assert city.posts.table["id"].tolist() == ["P1"]
@@ -182,7 +186,7 @@ def test_sites_shifted_as_by_a_wrong_datum_are_told(roads: Path, tmp_path: Path)
     city, remarks = assemble_city(roads, name="长沙", sites=path)
     assert "GCJ-02" in remarks[-2]
     assert "undecided" in warnings(city)["datum of the sites"]
-    assert [str(fault) for fault in city_faults(city)][-1].startswith("3 sites more than 300 m off the road")
+    assert any(str(fault).startswith("3 sites more than 300 m off the road") for fault in city_faults(city))
 
 
 def test_the_number_of_made_posts_may_be_chosen(roads: Path) -> None:
@@ -196,7 +200,7 @@ def test_the_number_of_made_posts_may_be_chosen(roads: Path) -> None:
 def test_a_network_that_falls_apart_is_told(tmp_path: Path) -> None:
     lines = [shapely.LineString([(0, i * 100), (1000, i * 100)]) for i in range(10)]
     _, remarks = assemble_city(write(tmp_path, "apart.gpkg", lines), name="长沙")
-    assert "90% of the road length is not connected with the rest" in remarks[2]
+    assert any("90% of the road length is not connected with the rest" in remark for remark in remarks)
 
 
 def test_an_osm_file_is_read_by_its_own_reader(tmp_path: Path) -> None:
@@ -213,7 +217,7 @@ def test_a_text_that_names_no_file_is_a_place(monkeypatch: pytest.MonkeyPatch) -
         raise requests.exceptions.ConnectionError("no route to host")
 
     monkeypatch.setattr(osmnx, "graph_from_place", no_network)
-    with pytest.raises(InputError, match="Changsha, China: place: found no answer from the OpenStreetMap servers"):
+    with pytest.raises(InputError, match="Changsha, China: download: found no answer from the OpenStreetMap servers"):
         assemble_city("Changsha, China", name="长沙")
 
 
@@ -246,7 +250,7 @@ def test_a_boundary_of_another_city_is_refused(roads: Path, tmp_path: Path) -> N
     far = write(tmp_path, "far.gpkg", [shapely.box(90_000, 0, 91_000, 1000)], code=["1"])
     expected = r"far\.gpkg: found polygons around \(113\.9.*no road there; expected .*\(112\.9"
     with pytest.raises(InputError, match=expected):
-        assemble_city(roads, name="长沙", boundary=far)
+        assemble_city(roads, name="长沙", areas=far)
 
 
 def test_cells_beside_the_roads_are_refused(roads: Path, tmp_path: Path) -> None:
@@ -261,7 +265,7 @@ def test_changsha_is_built_from_its_files_in_good_time() -> None:
     city, _ = assemble_city(
         DATA / "changsha-osm2019/changsha_simplified_edges.gpkg",
         name="长沙",
-        boundary=DATA / "changsha-districts/changsha_districts_wgs84.geojson",
+        areas=DATA / "changsha-districts/changsha_districts_wgs84.geojson",
         n_posts=240,
         residents=7_000_000,
     )
@@ -288,5 +292,6 @@ def test_changsha_is_built_from_its_files_in_good_time() -> None:
 def test_small_extracts_make_cities(name: str, epsg: int) -> None:
     city, _ = assemble_city(DATA / "small-osm" / name, name=name, cell_m=400)
     assert city.network.epsg == epsg
-    assert city.road_m_by_cell.sum() == pytest.approx(city.network.street_length_m.sum(), rel=0.005)
+    driven = city.network.street_class != RoadClass.PEDESTRIAN
+    assert city.road_m_by_cell.sum() == pytest.approx(city.network.street_length_m[driven].sum(), rel=0.005)
     assert warnings(city) == {}

@@ -79,7 +79,7 @@ def test_the_column_counts_before_the_code_and_the_code_before_the_ground() -> N
     linked = link(cells_of(["B1", "B2", "X3"], ["C", "?", ""]), areas, ["district"])
     assert linked.parent.tolist() == ["C", "B", "A"]
     assert linked.way.tolist() == [Way.COLUMN, Way.PREFIX, Way.GROUND]
-    assert linked.remark("cells") == "3 cells: 1 by column, 1 by prefix, 1 by ground"
+    assert linked.remarks("cells") == ["3 cells: 1 by column, 1 by prefix, 1 by ground"]
 
 
 def test_a_part_of_the_city_may_lack_a_level() -> None:
