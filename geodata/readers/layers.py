@@ -21,7 +21,15 @@ from geodata.defects import Defect, general
 from geodata.errors import Fault, InputError
 from geodata.network import Bools, Floats, OneWay, RoadClass, Streets
 from geodata.readers.graphml import CLASS_WITHOUT_ANY
-from geodata.readers.noding import Index, as_lines, crossings, cut_at_junctions, insert_vertices, near_misses
+from geodata.readers.noding import (
+    Index,
+    as_lines,
+    crossing_defect,
+    crossings,
+    cut_at_junctions,
+    insert_vertices,
+    near_misses,
+)
 from geodata.readers.values import (
     CLASS_WORDS,
     ONE_WAY_WORDS,
@@ -30,6 +38,7 @@ from geodata.readers.values import (
     count_words,
     is_plausible,
     parse_kmh,
+    parse_level,
 )
 from geodata.readers.vector import LINES, find_column, open_layer, to_lonlat, to_projected
 
@@ -37,9 +46,8 @@ MEET_M = 0.1
 """An end of a line this near to another line meets it. Assumed: drawing tools snap to the millimetre."""
 _SAME_M = 0.001
 """The same point written twice, rounded differently on its way through a projection."""
-_BRIDGE_LEVEL, _TUNNEL_LEVEL = 1.0, -1.0
-"""Where no level is told. Assumed, as OSM's habit is."""
-_NO = frozenset(word for word, mark in ONE_WAY_WORDS.items() if mark == OneWay.NO)
+
+_AS_BRIDGES = "taken for bridges: if they are junctions, have the crossings noded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,21 +123,12 @@ def read_lines(
         raise InputError(Fault(source, layer or "", "lines without length", "road centre lines", "Check the layer."))
     cut_short = lines.copy()
     cut_short[pieces.feature] = False
-    one, other, point = crossings(*pieces.ends, pieces.xy, pieces.first, max(meet_m, _SAME_M))
     level = used.level[pieces.feature]
-    same = level[one] == level[other]
-    one, other, point = one[same], other[same], point[same]
-    done = "made junctions" if node_crossings else "taken for bridges: if they are junctions, have the crossings noded"
-    crossed = Defect(
-        kind="crossings without a shared vertex",
-        done=done,
-        label=tuple(
-            f"{a} × {b}" for a, b in zip(_features(pieces.feature[one]), _features(pieces.feature[other]), strict=True)
-        ),
-        shapes=np.asarray(shapely.points(point), object),
-        epsg=epsg,
-    )
-    if node_crossings and len(point):
+    crossed = crossings(*pieces.ends, pieces.xy, pieces.first, level, max(meet_m, _SAME_M))
+    done = "made junctions" if node_crossings else _AS_BRIDGES
+    crossing = crossing_defect(_features(pieces.feature), crossed, done, epsg)
+    if node_crossings and len(crossing):
+        one, other, point = crossed
         pieces = pieces.noded(np.concatenate([one, other]), np.concatenate([point, point]))
     self_crossing = np.zeros(len(table), bool)
     self_crossing[pieces.feature[~shapely.is_simple(as_lines(pieces.xy, pieces.first))]] = True
@@ -160,7 +159,7 @@ def read_lines(
             shapes=np.asarray(shapely.points(joined.point), object),
             epsg=epsg,
         ),
-        crossed,
+        crossing,
         told("lines that cross themselves", "taken for bridges", self_crossing),
         near_misses(streets),
     ]
@@ -317,13 +316,13 @@ class _Values:
         own, posted = _numbers(speeds), _numbers(limits) * POSTED_LIMIT_SHARE
         for values, kmh in ((speeds, own), (limits, posted)):
             note("speeds that cannot be used", "the class decides", values, np.isnan(kmh) & (np.array(values) != ""))
-        level, unclear = _levels(levels, bridges, tunnels)
-        note("levels that are no numbers", "taken as level 0", levels, unclear)
+        parsed = [parse_level(*told) for told in zip(levels, bridges, tunnels, strict=True)]
+        note("levels that are no numbers", "taken as level 0", levels, np.array([not good for _, good in parsed]))
         return cls(
             np.where(unknown, default, road_class).astype(np.uint8),
             np.array([ONE_WAY_WORDS.get(text.lower(), OneWay.NO) for text in directions], np.int8),
             np.where(np.isnan(own), posted, own),
-            level,
+            np.array([level for level, _ in parsed], float),
             np.array(names, object),
             default.name.lower() if columns.road_class is None else "",
             odd,
@@ -338,12 +337,3 @@ def _numbers(texts: list[str]) -> Floats:
     """km/h, NaN where a text is empty or not plausible."""
     kmh = np.array([parse_kmh(text) for text in texts])
     return np.where([is_plausible(value) for value in kmh.tolist()], kmh, np.nan)
-
-
-def _levels(levels: list[str], bridges: list[str], tunnels: list[str]) -> tuple[Floats, Bools]:
-    """The level of each feature, and which were told one that is no number."""
-    told = pd.to_numeric(pd.Series(levels, dtype=object), errors="coerce").to_numpy(float)
-    unclear = np.isnan(told) & (np.array(levels, object) != "")
-    bridge, tunnel = (np.array([text.lower() not in _NO for text in texts], bool) for texts in (bridges, tunnels))
-    otherwise = np.where(bridge, _BRIDGE_LEVEL, np.where(tunnel, _TUNNEL_LEVEL, 0.0))
-    return np.where(np.isnan(told), np.where(unclear, 0.0, otherwise), told), unclear

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -76,12 +77,14 @@ def insert_vertices(xy: Floats, first: Index, line: Index, point: Floats) -> tup
     return np.concatenate([xy, point])[order], np.concatenate([[0], np.cumsum(count)])
 
 
-def crossings(start: Index, end: Index, xy: Floats, first: Index, apart_m: float) -> tuple[Index, Index, Floats]:
-    """Where streets cross away from their ends: the one, the other (c,) and the point (c, 2); what is within `apart_m`
-    of a junction of both is none."""
+def crossings(
+    start: Index, end: Index, xy: Floats, first: Index, level: Floats, apart_m: float
+) -> tuple[Index, Index, Floats]:
+    """Where streets of one level (s,) cross away from their ends: the one, the other (c,) and the point (c, 2); what
+    is within `apart_m` of a junction of both is none."""
     lines = as_lines(xy, first)
     one, other = shapely.STRtree(lines).query(lines)
-    ahead = one < other
+    ahead = (one < other) & (level[one] == level[other])
     one, other = one[ahead], other[ahead]
     crossing = np.asarray(shapely.crosses(lines[one], lines[other]))
     one, other = one[crossing], other[crossing]
@@ -92,6 +95,18 @@ def crossings(start: Index, end: Index, xy: Floats, first: Index, apart_m: float
         met = (junction[one] == start[other]) | (junction[one] == end[other])
         shared |= met & (np.hypot(*(points - xy[at[one]]).T) <= apart_m)
     return one[~shared], other[~shared], points[~shared]
+
+
+def crossing_defect(label: Sequence[str], crossed: tuple[Index, Index, Floats], done: str, epsg: int) -> Defect:
+    """What `crossings` found among streets with these labels (s,)."""
+    one, other, point = crossed
+    return Defect(
+        kind="crossings without a shared vertex",
+        done=done,
+        label=tuple(f"{label[a]} × {label[b]}" for a, b in zip(one.tolist(), other.tolist(), strict=True)),
+        shapes=np.asarray(shapely.points(point), object),
+        epsg=epsg,
+    )
 
 
 def select_streets(streets: Streets, wanted: Bools) -> Streets:

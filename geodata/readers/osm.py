@@ -19,7 +19,7 @@ from geodata.crs import LONLAT, choose_epsg, in_range, project
 from geodata.defects import Defect, general
 from geodata.errors import Fault, InputError
 from geodata.network import Bools, Floats, OneWay, RoadClass, Streets
-from geodata.readers.noding import Index, cut_at_junctions, near_misses
+from geodata.readers.noding import Index, crossing_defect, crossings, cut_at_junctions, near_misses
 from geodata.readers.restrictions import Relation, is_restriction, turns_of_restrictions
 from geodata.readers.values import (
     CLASS_OF_HIGHWAY,
@@ -28,6 +28,7 @@ from geodata.readers.values import (
     count_words,
     is_plausible,
     parse_kmh,
+    parse_level,
 )
 
 Way = tuple[int, Sequence[int] | Index, Mapping[str, str]]
@@ -41,7 +42,10 @@ _MAY_PASS = frozenset({"yes", "designated", "official", "permissive"})
 _CAR_KEYS = ("motorcar", "motor_vehicle", "vehicle", "access")
 _FOOT_KEYS = ("foot", "access")
 _ONE_WAY, _SPEED, _NAME = ("oneway", "junction"), ("maxspeed",), ("name", "ref")
-_KEYS = frozenset({"highway", "area", "service", "emergency", *_CAR_KEYS, *_FOOT_KEYS, *_ONE_WAY, *_SPEED, *_NAME})
+_LEVEL = ("layer", "bridge", "tunnel")
+_KEYS = frozenset(
+    {"highway", "area", "service", "emergency", *_CAR_KEYS, *_FOOT_KEYS, *_ONE_WAY, *_SPEED, *_NAME, *_LEVEL}
+)
 _PER_DEGREE = 1e7
 """OSM's coordinates are whole numbers of 1e-7 degrees."""
 _NOWHERE = 2**31 - 1
@@ -132,26 +136,17 @@ def streets_of_osm(
     table = _Ways()
     for number_of_way, refs_of_way, tags in ways:
         table.add(number_of_way, refs_of_way, tags)
-    refs = np.array(table.refs, np.int64)
-    good = in_range(nodes[1]) & (nodes[1] != 0).any(axis=1)
-    ids, lonlat = nodes[0][good], nodes[1][good]
-    vertex = np.searchsorted(ids, refs)
-    located = vertex < len(ids)
-    located[located] = ids[vertex[located]] == refs[located]
-    if not located.any():
-        found = "no drivable way" if not len(refs) else "ways without the nodes that they run through"
-        raise InputError(Fault(source, "", found, "ways with highway=motorway … residential", _MEND))
-    epsg = choose_epsg(lonlat, epsg, source)
-    xy = project(lonlat, LONLAT, epsg)
-    located[located] = np.isfinite(xy[vertex[located]]).all(axis=1)
     first, fate = np.array(table.first, np.int64), np.array(table.fate)
+    ids, xy, vertex, located, epsg = _locate(np.array(table.refs, np.int64), nodes, source, epsg)
     shapes = _shapes(xy, vertex, first, located)
+    whole = np.ones(len(fate), bool)
+    whole[np.repeat(np.arange(len(fate)), np.diff(first))[~located]] = False
     way, line_first, vertex = _without_gaps(vertex, first, located & np.repeat(fate == _KEPT, np.diff(first)))
     shape_first, entry, line = cut_at_junctions(vertex, line_first)
     if not len(line):
-        raise InputError(Fault(source, "", "no drivable way", "ways with highway=motorway … residential", _MEND))
+        raise _no_roads(source, "no drivable way")
     way, vertex = way[line], vertex[entry]
-    label = np.array([f"way {number}" for number in table.number], object)
+    number = np.array(table.number, np.int64)
     streets = Streets(
         epsg=epsg,
         start=ids[vertex[shape_first[:-1]]],
@@ -162,41 +157,45 @@ def streets_of_osm(
         name=[table.name[i] for i in way.tolist()],
         shape_first=shape_first,
         shape_xy_m=xy[vertex],
-        label=label[way].tolist(),
+        label=(label := [f"way {i}" for i in number[way].tolist()]),
     )
 
     def place(node: int) -> shapely.Point | None:
         at = int(np.searchsorted(ids, node))
         return shapely.Point(xy[at]) if at < len(ids) and ids[at] == node else None
 
-    number = np.array(table.number, np.int64)
     unused = np.concatenate([np.array(table.no_street, np.int64), np.setdiff1d(number, number[way])])
     turns, unused_turns = turns_of_restrictions(restrictions, streets, number[way], unused, place)
-
-    def told(kind: str, done: str, rows: Index | Bools) -> Defect:
-        return Defect(kind=kind, done=done, label=tuple(label[rows]), shapes=shapes[rows], epsg=epsg)
-
-    gone = np.zeros(len(number), bool)
-    gone[np.repeat(np.arange(len(number)), np.diff(first))[~located]] = True
-    gone &= fate == _KEPT
-    short = (fate == _KEPT) & ~gone
+    level = np.array(table.level)[way]
+    crossed = crossings(streets.start, streets.end, streets.shape_xy_m, shape_first, level, 0.0)
+    short = whole & (fate == _KEPT)
     short[way] = False
     defects = [
-        told("ways closed to the public", "left out", fate == _CLOSED),
-        told("ways listed again", "left out: the first one stays", fate == _AGAIN),
-        told("ways without length", "left out", short),
-        told("ways with nodes that the file does not place", "cut there", gone),
-        *(
-            told(kind, f"{done}: {count_words(Counter(value for _, value in cases))}", np.array([i for i, _ in cases]))
-            for (kind, done), cases in table.odd.items()
-        ),
+        *table.told(fate, short, ~whole & (fate == _KEPT), shapes, epsg),
         *unused_turns,
+        crossing_defect(label, crossed, "taken for bridges, though neither bridge, tunnel nor layer is told", epsg),
         near_misses(streets),
     ]
-    if table.kinds_left_out:
-        kinds = "ways of kinds that are no streets"
-        defects.insert(0, general(kinds, f"left out: {count_words(table.kinds_left_out, 10)}", epsg))
     return replace(streets, turns=turns), [defect for defect in defects if len(defect)]
+
+
+def _locate(refs: Index, nodes: Nodes, source: str, epsg: int | None) -> tuple[Index, Floats, Index, Bools, int]:
+    """Ids (n,) and places (n, 2) of the nodes, the node of each reference (r,) and whether it is known, and the CRS."""
+    good = in_range(nodes[1]) & (nodes[1] != 0).any(axis=1)
+    ids, lonlat = nodes[0][good], nodes[1][good]
+    vertex = np.searchsorted(ids, refs)
+    located = vertex < len(ids)
+    located[located] = ids[vertex[located]] == refs[located]
+    if not located.any():
+        raise _no_roads(source, "ways without the nodes that they run through" if len(refs) else "no drivable way")
+    epsg = choose_epsg(lonlat, epsg, source)
+    xy = project(lonlat, LONLAT, epsg)
+    located[located] = np.isfinite(xy[vertex[located]]).all(axis=1)
+    return ids, xy, vertex, located, epsg
+
+
+def _no_roads(source: str, found: str) -> InputError:
+    return InputError(Fault(source, "", found, "ways with highway=motorway … residential", _MEND))
 
 
 _KEPT, _CLOSED, _AGAIN = range(3)
@@ -215,6 +214,7 @@ class _Ways:
     road_class: array[int] = field(default_factory=lambda: array("b"))
     one_way: array[int] = field(default_factory=lambda: array("b"))
     speed_kmh: array[float] = field(default_factory=lambda: array("d"))
+    level: array[float] = field(default_factory=lambda: array("d"))
     name: list[str] = field(default_factory=list)
     odd: dict[tuple[str, str], list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     """Kind and what was done: rows and values."""
@@ -238,10 +238,34 @@ class _Ways:
         self.road_class.append(CLASS_OF_HIGHWAY[tags["highway"]])
         self.one_way.append(one_way_of(tags, odd))
         self.speed_kmh.append(speed_of(tags, odd))
+        self.level.append(parse_level(*(tags.get(key, "") for key in _LEVEL))[0])
         self.name.append(tags.get("name") or tags.get("ref", ""))
         if self.fate[row] == _KEPT:
             for kind_of, value in odd.items():
                 self.odd[kind_of].append((row, value))
+
+    def told(
+        self, fate: NDArray[np.int8], short: Bools, gone: Bools, shapes: NDArray[np.object_], epsg: int
+    ) -> list[Defect]:
+        """What was left out or not understood, some of it without cases; `short` ways and those with nodes `gone`."""
+
+        def defect(kind: str, done: str, rows: Index) -> Defect:
+            label = tuple(f"way {self.number[i]}" for i in rows.tolist())
+            return Defect(kind=kind, done=done, label=label, shapes=shapes[rows], epsg=epsg)
+
+        defects = [
+            defect("ways closed to the public", "left out", np.flatnonzero(fate == _CLOSED)),
+            defect("ways listed again", "left out: the first one stays", np.flatnonzero(fate == _AGAIN)),
+            defect("ways without length", "left out", np.flatnonzero(short)),
+            defect("ways with nodes that the file does not place", "cut there", np.flatnonzero(gone)),
+        ]
+        for (kind, done), cases in self.odd.items():
+            counted = count_words(Counter(value for _, value in cases))
+            defects.append(defect(kind, f"{done}: {counted}", np.array([row for row, _ in cases])))
+        if self.kinds_left_out:
+            counted = count_words(self.kinds_left_out, 10)
+            defects.insert(0, general("ways of kinds that are no streets", f"left out: {counted}", epsg))
+        return defects
 
 
 def _no_street(tags: Mapping[str, str]) -> str | None:

@@ -47,6 +47,9 @@ ONE_WAY_WORDS = (
 )
 """What a one-way column may hold, case aside. F, T and B: Forward, againsT and Both, as GDAL and osmnx write them."""
 
+NO_WORDS = frozenset(word for word, mark in ONE_WAY_WORDS.items() if mark is OneWay.NO)
+"""What a column that says yes or no holds for no."""
+
 _SPEED = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(km/?h|kph|kmh|mph|knots|公里/小时)?\s*$", re.IGNORECASE)
 
 
@@ -61,6 +64,18 @@ def parse_kmh(text: str) -> float:
 
 def is_plausible(kmh: float) -> bool:
     return PLAUSIBLE_KMH[0] <= kmh <= PLAUSIBLE_KMH[1]
+
+
+def parse_level(level: str, bridge: str, tunnel: str) -> tuple[float, bool]:
+    """The level of a street: as told, or else 1 on a bridge and -1 in a tunnel; and whether what is told is a number.
+    "no" and the like tell of no bridge and no tunnel."""
+    if level:
+        try:
+            told = float(level)
+        except ValueError:
+            told = math.nan
+        return (told, True) if math.isfinite(told) else (0.0, False)
+    return (1.0 if bridge.lower() not in NO_WORDS else -1.0 if tunnel.lower() not in NO_WORDS else 0.0), True
 
 
 def clean_text(value: object) -> str:

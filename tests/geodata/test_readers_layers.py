@@ -234,9 +234,11 @@ def test_noded_streets_cross_at_junctions_only(ends: list[tuple[int, int, int, i
     lines = [line((10 * a, 10 * b), (10 * c, 10 * d)) for a, b, c, d in ends if (a, b) != (c, d)]
     assume(lines)
     pieces, _ = _cut(np.array(lines, object), np.arange(len(lines)), 0.1)
-    one, other, point = crossings(*pieces.ends, pieces.xy, pieces.first, 0.1)
+    flat = np.zeros(len(pieces.feature))
+    one, other, point = crossings(*pieces.ends, pieces.xy, pieces.first, flat, 0.1)
     noded = pieces.noded(np.r_[one, other], np.r_[point, point]) if len(point) else pieces
-    left, right, rest = crossings(*noded.ends, noded.xy, noded.first, 0.1)
+    flat = np.zeros(len(noded.feature))
+    left, right, rest = crossings(*noded.ends, noded.xy, noded.first, flat, 0.1)
     assert list(zip(left, right, rest.tolist(), strict=True)) == []
     drawn = shapely.length(shapely.union_all(lines))
     kept = shapely.length(shapely.union_all(as_lines(noded.xy, noded.first)))

@@ -73,9 +73,19 @@ def test_ways_become_streets_between_the_nodes_that_they_share(tmp_path: Path) -
     assert sorted(streets.label or []) == ["way 1"] * 2 + ["way 2"] * 2
 
 
-def test_ways_that_cross_without_a_common_node_do_not_meet(tmp_path: Path) -> None:
-    streets, _ = read_osm(write(tmp_path, ([10, 12], {"highway": "trunk"}), ([1, 21], {"highway": "service"})))
-    assert len(streets.start) == 2
+def test_ways_that_cross_without_a_common_node_do_not_meet_and_are_told(tmp_path: Path) -> None:
+    read = read_osm(write(tmp_path, ([10, 12], {"highway": "trunk"}), ([1, 21], {"highway": "service"})))
+    assert len(read[0].start) == 2
+    assert said(read) == [
+        "1 crossings without a shared vertex: "
+        "taken for bridges, though neither bridge, tunnel nor layer is told (way 1 × way 2)"
+    ]
+
+
+@pytest.mark.parametrize("tags", [{"bridge": "yes"}, {"tunnel": "yes"}, {"layer": "-1"}])
+def test_a_bridge_that_is_told_is_no_fault(tmp_path: Path, tags: Mapping[str, str]) -> None:
+    over = {"highway": "trunk", **tags}
+    assert said(read_osm(write(tmp_path, ([10, 12], over), ([1, 21], {"highway": "service"})))) == []
 
 
 @pytest.mark.parametrize(
@@ -356,8 +366,9 @@ def packed(folder: Path, end: str) -> Path:
             for item in osmium.FileProcessor(str(plain)):
                 writer.add(item)
     else:
-        pack = {"osm.gz": gzip.compress, "osm.bz2": bz2.compress}.get(end, bytes)
-        path.write_bytes(pack(text.encode()))
+        content = text.encode()
+        packings = {"osm": content, "osm.gz": gzip.compress(content), "osm.bz2": bz2.compress(content)}
+        path.write_bytes(packings[end])
     return path
 
 
