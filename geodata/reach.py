@@ -1,20 +1,107 @@
-"""What is reached within a time: exact to the metre, the last street cut where the time runs out."""
+"""What is reached within a time: exact to the metre, the last street cut where the time runs out.
+
+Forward it is what units can get to from where they stand; backward it is from where an incident is reached in time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from shapely.ops import substring
+from numpy.typing import NDArray
 
-from geodata import search
-from geodata.network import Floats, Ints
-from geodata.positions import Positions
-from geodata.routing import RoadTravel, part_s
+from geodata.city import City
+from geodata.lines import cut_lines
+from geodata.network import Floats, Ints, RoadNetwork
+from geodata.positions import Positions, snap
+from geodata.routing import Period, RoadTravel, part_s
+from geodata.search import HEAD, TAIL, TWIN
+from geodata.spread import LINK, bands, pass_places, seconds_at, spread
+
+STEP = 2.0
+"""Of the mean link's seconds: how much of what waits in a search is worked off at once. Measured."""
+WELL_REACHED = 0.9
+"""A cell counts as reached when so much of its road is. Assumed, after the usual target of 90 %."""
+
+
+class Stretches(NamedTuple):
+    """Stretches of streets, sorted by street and share; no two have road in common."""
+
+    street: Ints
+    from_share: Floats
+    """Of the street's line."""
+    to_share: Floats
+    limit: Ints
+    """The first of the limits that it is reached within."""
+
+    def overlap(self, street: Ints, from_share: Floats, to_share: Floats, n_limits: int) -> Floats:
+        """(n, n_limits) share of street that n given spans have in common with what is reached within each limit."""
+        begin = np.searchsorted(self.street, street, "left")
+        count = np.searchsorted(self.street, street, "right") - begin
+        span = np.repeat(np.arange(len(street)), count)
+        mine = np.arange(len(span)) - np.repeat(np.cumsum(count) - count, count) + begin[span]
+        common = np.minimum(to_share[span], self.to_share[mine]) - np.maximum(from_share[span], self.from_share[mine])
+        cell = span * n_limits + self.limit[mine]
+        total = np.bincount(cell, np.maximum(common, 0), minlength=len(street) * n_limits)
+        within: Floats = np.cumsum(total.reshape(len(street), n_limits), axis=1)
+        return within
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reach:
+    """Seconds everywhere on the roads, made by `reach`."""
+
+    network: RoadNetwork
+    limit_s: float
+    """Beyond it nothing is known."""
+    streets: tuple[Any, ...]
+    """The first arguments of the functions of `geodata.spread` about streets."""
+
+    def at(self, positions: Positions) -> Floats:
+        """(n,) seconds at positions, infinite beyond the limit."""
+        street, share = on_street(self.network, positions)
+        return self.at_points(street, share)
+
+    def at_points(self, street: Ints, share: Floats) -> Floats:
+        """(n,) seconds at shares of streets, infinite beyond the limit."""
+        seconds: Floats = seconds_at(*self.streets, street, share)
+        return np.where(seconds <= self.limit_s, seconds, np.inf)
+
+    def stretches(self, limits_s: Sequence[float]) -> Stretches:
+        """What is reached within each of rising limits but not within the one before."""
+        limits = np.array(limits_s, float)
+        if not len(limits) or (np.diff(limits) <= 0).any() or limits[-1] > self.limit_s:
+            raise ValueError(f"limits {list(limits_s)}, expected them to rise, up to {self.limit_s:g} s")
+        return Stretches(*bands(*self.streets, limits))
+
+    def table(self, limits_s: Sequence[float]) -> gpd.GeoDataFrame:
+        """A row a stretch, for a notebook or for QGIS: `street`, `from_share`, `to_share`, `limit_s`, the seconds at
+        both ends `from_s` and `to_s`, and its line. In a stretch the seconds may rise from both ends.
+        """
+        found = self.stretches(limits_s)
+        ends_s = [seconds_at(*self.streets, found.street, share) for share in (found.from_share, found.to_share)]
+        columns = {
+            "street": found.street,
+            "from_share": found.from_share,
+            "to_share": found.to_share,
+            "limit_s": np.array(limits_s, float)[found.limit],
+            "from_s": ends_s[0],
+            "to_s": ends_s[1],
+        }
+        lines = cut_lines(self.network, found.street, found.from_share, found.to_share)
+        return gpd.GeoDataFrame(columns, geometry=lines, crs=self.network.epsg)
+
+
+def on_street(network: RoadNetwork, positions: Positions) -> tuple[Ints, Floats]:
+    """The street of each position, and the share of its line."""
+    edge = positions.edge
+    share = np.clip(positions.offset_m / network.length_m[edge], 0, 1)
+    return network.street[edge], np.where(network.backward[edge], 1 - share, share)
 
 
 def reach(
@@ -24,53 +111,67 @@ def reach(
     limit_s: float = np.inf,
     speed_factor: float = 1.0,
     delay_s: Floats | float = 0.0,
-) -> Floats:
-    """(p,) seconds from the position that is first at each port of `travel.drive`, whose first ports are the nodes of
-    the network; infinity beyond the limit.
+    *,
+    backward: bool = False,
+) -> Reach:
+    """The least seconds from any of the positions to everywhere on the roads, or from everywhere to any of them.
 
     Args:
         travel: times on the roads.
-        positions: where units set off.
-        hour: of the week.
+        positions: where units set off; backward: where they are wanted.
+        hour: of the week, or a moment (`RoadTravel.moment`).
         limit_s: how far it is looked.
         speed_factor: on the roads' speed.
         delay_s: before they set off, for all or for each position.
+        backward: from everywhere to the positions.
     """
-    delay_s = np.broadcast_to(delay_s, len(positions))
-    period, ends = travel.period(hour), travel.drive.ends
-    share = positions.offset_m / travel.drive.length_m[positions.edge]
-    back = ends[positions.edge, search.TWIN]
-    two_way = back >= 0
-    seeds = np.r_[ends[positions.edge, search.HEAD], ends[back[two_way], search.HEAD]]
-    own_s, back_s = part_s(1 - share, period.time_s[positions.edge]), part_s(share, period.time_s[back])
-    seed_s = np.r_[own_s, back_s[two_way]] / speed_factor + np.r_[delay_s, delay_s[two_way]]
-    dist_s = np.empty(len(travel.drive.xy_m))
-    room = len(ends) + len(seeds)
-    first, other, time_s, _ = period.outward
-    search.spread(
-        first, other, time_s / speed_factor, np.empty(room), np.empty(room, np.int32), seeds, seed_s, limit_s, dist_s
-    )
-    return dist_s
+    network, period, ends = travel.network, travel.period(hour), travel.drive.ends
+    edge = positions.edge
+    share = np.clip(positions.offset_m / network.length_m[edge], 0, 1)
+    twin = ends[edge, TWIN]
+    two_way = twin >= 0
+    ahead = share if backward else 1 - share
+    own_s, twin_s = part_s(ahead, period.time_s[edge]), part_s(1 - ahead, period.time_s[twin])
+    late_s = np.broadcast_to(delay_s, len(positions)) * speed_factor
+    port = TAIL if backward else HEAD
+    seeds = np.r_[ends[edge, port], ends[twin[two_way], port]]
+    seed_s = np.r_[own_s + late_s, (twin_s + late_s)[two_way]]
+    port_s = spread(*links(period, backward), seeds, seed_s, float(limit_s * speed_factor))
+    at_street, at_share = on_street(network, positions)
+    order = np.lexsort((at_share, at_street))
+    at_street, at_share, at_s = at_street[order], at_share[order], late_s[order] / speed_factor
+    roads = *_streets(travel, period, backward), port_s, 1 / speed_factor
+    pass_places(*roads, at_street, at_share, at_s)
+    return Reach(network=network, limit_s=float(limit_s), streets=(*roads, at_street, at_share, at_s))
 
 
-class Stretches(NamedTuple):
-    """Stretches of streets, in shares of the street's line; those of one street and limit do not overlap."""
+def links(period: Period, inward: bool) -> tuple[Any, ...]:
+    """The first arguments of the searches of `geodata.spread`, made when first asked for and kept with the period."""
+    kept = vars(period)
+    key = "spread_inward" if inward else "spread_outward"
+    if key not in kept:
+        some = period.inward if inward else period.outward
+        records = np.empty(len(some.edge), LINK)
+        records["s"], records["other"], records["edge"] = some.time_s, some.other, some.edge
+        kept[key] = some.first, records, STEP * float(some.time_s.mean())
+    found: tuple[Any, ...] = kept[key]
+    return found
 
-    street: Ints
-    from_share: Floats
-    to_share: Floats
-    limit: Ints
-    """Which of the limits it is reached within."""
 
-    def overlap(self, street: Ints, from_share: Floats, to_share: Floats, n_limits: int) -> Floats:
-        """(n, n_limits) share of street that n given spans have in common with the stretches of each limit."""
-        spans = pd.DataFrame({"street": street, "low": from_share, "high": to_share, "row": np.arange(len(street))})
-        mine = pd.DataFrame({"street": self.street, "a": self.from_share, "b": self.to_share, "limit": self.limit})
-        both = spans.merge(mine, on="street")
-        common = np.minimum(both["high"], both["b"]) - np.maximum(both["low"], both["a"])
-        cell = both["row"].to_numpy() * n_limits + both["limit"].to_numpy()
-        total: Floats = np.bincount(cell, np.maximum(common, 0), minlength=len(street) * n_limits).astype(float)
-        return total.reshape(len(street), n_limits)
+def _streets(travel: RoadTravel, period: Period, inward: bool) -> tuple[Ints, Floats]:
+    """`ports` and `street_s` as `geodata.spread` has them, kept likewise."""
+    kept = vars(period)
+    key = "streets_inward" if inward else "streets_outward"
+    if key not in kept:
+        network, ends = travel.network, travel.drive.ends
+        edge = np.empty((network.n_streets, 2), np.int32)
+        edge[network.street, network.backward.astype(int)] = np.arange(network.n_edges)
+        # who comes to the beginning of a line drives against it
+        edge = edge[:, ::-1] if inward else edge
+        ports = np.where(travel.rules.driven(network)[edge], ends[edge, HEAD if inward else TAIL], -1)
+        kept[key] = ports.astype(np.int32), period.time_s[edge]
+    found: tuple[Ints, Floats] = kept[key]
+    return found
 
 
 def reach_stretches(
@@ -80,47 +181,12 @@ def reach_stretches(
     hour: int,
     speed_factor: float = 1.0,
     delay_s: Floats | float = 0.0,
+    *,
+    backward: bool = False,
 ) -> Stretches:
-    """The stretches of street that are reached within each limit from any of the positions, exact to the metre: the
-    last street is cut where the time runs out. Arguments as of `reach`."""
-    n, ends = travel.network, travel.drive.ends
-    time_s = travel.edge_time_s(hour) / speed_factor
-    port_s = reach(travel, positions, hour, max(limits_s), speed_factor, delay_s)
-    edges = np.empty((2, n.n_streets), np.int64)
-    edges[n.backward.astype(int), n.street] = np.arange(n.n_edges)
-    forward_s, backward_s = time_s[edges]
-    begin_s, end_s = port_s[ends[edges, search.TAIL]]
-    # a position parts its street in two, so that on each part time runs inwards from the ends alone
-    share = positions.offset_m / n.length_m[positions.edge]
-    at_street = n.street[positions.edge]
-    at_share = np.where(n.backward[positions.edge], 1 - share, share)
-    every = np.arange(n.n_streets)
-    street = np.r_[every, every, at_street]
-    where = np.r_[np.zeros(n.n_streets), np.ones(n.n_streets), at_share]
-    when_s = np.r_[begin_s, end_s, np.broadcast_to(delay_s, len(positions))]
-    order = np.lexsort((where, street))
-    street, where, when_s = street[order], where[order], when_s[order]
-    joined = street[1:] == street[:-1]
-    # a position that sets off late may be passed sooner by others, from either side
-    for a in np.flatnonzero(joined & np.isin(street[1:], at_street)):
-        when_s[a + 1] = min(when_s[a + 1], when_s[a] + (where[a + 1] - where[a]) * forward_s[street[a]])
-    for a in np.flatnonzero(joined & np.isin(street[1:], at_street))[::-1]:
-        when_s[a] = min(when_s[a], when_s[a + 1] + (where[a + 1] - where[a]) * backward_s[street[a]])
-    street, low, high = street[:-1][joined], where[:-1][joined], where[1:][joined]
-    low_s, high_s = when_s[:-1][joined], when_s[1:][joined]
-    found: list[Stretches] = []
-    for number, limit_s in enumerate(limits_s):
-        ahead = np.maximum(limit_s - low_s, 0) / forward_s[street]
-        behind = np.maximum(limit_s - high_s, 0) / backward_s[street]
-        until = np.minimum(low + ahead, high)
-        since = np.maximum(high - behind, until)
-        found += [
-            Stretches(street, low, until, np.full(len(street), number)),
-            Stretches(street, since, high, np.full(len(street), number)),
-        ]
-    columns = [np.concatenate(column) for column in zip(*found, strict=True)]
-    some = columns[2] > columns[1]
-    return Stretches(*(column[some] for column in columns))
+    """The stretches of street within each limit but not within the one before, which rise; arguments as of `reach`."""
+    found = reach(travel, positions, hour, max(limits_s), speed_factor, delay_s, backward=backward)
+    return found.stretches(limits_s)
 
 
 def reach_lines(
@@ -130,51 +196,64 @@ def reach_lines(
     hour: int,
     speed_factor: float = 1.0,
     delay_s: Floats | float = 0.0,
+    *,
+    backward: bool = False,
 ) -> gpd.GeoDataFrame:
     """One row a limit, in rising order: `limit_s`, and as `geometry` the stretches reached within it but not
     within the one before. Arguments as of `reach`."""
     limits = sorted(limits_s)
-    stretches = reach_stretches(travel, positions, limits, hour, speed_factor, delay_s)
-    lines = travel.network.lines
-    rows = []
-    inside: dict[int, list[tuple[float, float]]] = {}
-    for number in range(len(limits)):
-        of_limit = stretches.limit == number
-        now: dict[int, list[tuple[float, float]]] = {}
-        for street, low, high in zip(
-            stretches.street[of_limit], stretches.from_share[of_limit], stretches.to_share[of_limit], strict=True
-        ):
-            now.setdefault(int(street), []).append((float(low), float(high)))
-        pieces: list[Any] = []
-        for street, spans in now.items():
-            for low, high in _minus(_merged(spans), _merged(inside.get(street, []))):
-                whole = low <= 0 and high >= 1
-                pieces.append(lines[street] if whole else substring(lines[street], low, high, normalized=True))
-        rows.append(shapely.MultiLineString(pieces))
-        inside = now
+    stretches = reach_stretches(travel, positions, limits, hour, speed_factor, delay_s, backward=backward)
+    lines = cut_lines(travel.network, stretches.street, stretches.from_share, stretches.to_share)
+    rows = [shapely.MultiLineString(lines[stretches.limit == number].tolist()) for number in range(len(limits))]
     return gpd.GeoDataFrame({"limit_s": limits}, geometry=rows, crs=travel.network.epsg)
 
 
-def _merged(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    merged: list[tuple[float, float]] = []
-    for low, high in sorted(spans):
-        if merged and low <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return merged
+def cell_shares(city: City, found: Reach, limits_s: Sequence[float]) -> Floats:
+    """(n_cells, n_limits) share of each cell's road length within each of rising limits; 0 for a cell without road."""
+    network, pieces = city.network, city.pieces
+    street_m = network.street_length_m[pieces.street]
+    stretches = found.stretches(limits_s)
+    common = stretches.overlap(pieces.street, pieces.from_m / street_m, pieces.to_m / street_m, len(limits_s))
+    reached_m = np.stack(
+        [np.bincount(pieces.cell, common[:, i] * street_m, minlength=len(city.grid)) for i in range(len(limits_s))], 1
+    )
+    road_m = city.road_m_by_cell[:, None]
+    return np.minimum(np.divide(reached_m, road_m, out=np.zeros_like(reached_m), where=road_m > 0), 1.0)
 
 
-def _minus(spans: list[tuple[float, float]], holes: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    left = []
-    for low, high in spans:
-        at = low
-        for hole_low, hole_high in holes:
-            if hole_high <= at or hole_low >= high:
-                continue
-            if hole_low > at:
-                left.append((at, hole_low))
-            at = max(at, hole_high)
-        if at < high:
-            left.append((at, high))
-    return left
+def reach_shares(city: City, found: Reach, limits_s: Sequence[float]) -> pd.DataFrame:
+    """How much of a city is reached: a row for each of rising limits, with `limit_s` and the shares `road_length`,
+    `area`, `residents`, `cells`, `sites`, `vital`, `key` within it.
+
+    Area and residents of a cell count as far as its roads are reached; of the cells with a road those count of which
+    `WELL_REACHED` is. A site counts as reached when the point of the road nearest to its centre is. NaN where the city
+    has none of a kind.
+    """
+    by_cell = cell_shares(city, found, limits_s)
+    cells = city.grid.cells
+    weights = {
+        "road_length": city.road_m_by_cell,
+        "area": cells.geometry.area.to_numpy(),
+        "residents": cells["residents"].to_numpy(float),
+    }
+    table = pd.DataFrame({"limit_s": list(limits_s)})
+    for name, weight in weights.items():
+        table[name] = weight @ by_cell / weight.sum() if weight.sum() > 0 else np.nan
+    with_road = city.road_m_by_cell > 0
+    # a hair less, so that a cell reached in all of its pieces is not lost by rounding
+    well = by_cell[with_road] >= WELL_REACHED - 1e-9
+    table["cells"] = well.mean(axis=0) if with_road.any() else np.nan
+    seconds = site_seconds(city, found)
+    classes = city.sites.table["place_class"].to_numpy()
+    for name, chosen in {"sites": classes != "", "vital": classes == "vital", "key": classes == "key"}.items():
+        table[name] = [(seconds[chosen] <= limit_s).mean() if chosen.any() else np.nan for limit_s in limits_s]
+    return table
+
+
+def site_seconds(city: City, found: Reach) -> Floats:
+    """(n_sites,) seconds at the point of the road nearest to each site's centre."""
+    centres = city.sites.table.geometry.centroid
+    if not len(centres):
+        return np.empty(0)
+    at: NDArray[np.float64] = np.stack([centres.x, centres.y], 1)
+    return found.at(snap(city.network, at)[0])

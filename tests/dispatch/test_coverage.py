@@ -107,7 +107,7 @@ def reached_m(
         RoadTravel(network, speeds), at_x(network, 0.0), [60 * m for m in minutes], MONDAY_18, factor
     )
     length_m = (stretches.to_share - stretches.from_share) * network.street_length_m[stretches.street]
-    return np.bincount(stretches.limit, length_m, minlength=len(minutes)).tolist()
+    return np.bincount(stretches.limit, length_m, minlength=len(minutes)).cumsum().tolist()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,8 @@ def test_the_share_of_each_cells_road_by_hand() -> None:
 
 def test_the_table_of_a_city_by_hand() -> None:
     table = coverage(line_city(2_000.0), RoadTravel(line_city(2_000.0).network), minutes=(1, 3), hour=MONDAY_18)
-    assert set(table.columns) == {"minutes", "road_length", "area", "residents", "sites", "vital", "key"}
+    assert set(table.columns) == {"minutes", "road_length", "area", "residents", "cells", "sites", "vital", "key"}
+    assert table["cells"].tolist() == [0, 0]
     near, mid = 30 * SIREN_M_S / 2_000, 150 * SIREN_M_S / 2_000
     assert table["road_length"].tolist() == pytest.approx([near / 2, mid / 2])
     assert table["area"].tolist() == pytest.approx([near / 2, mid / 2])
@@ -209,7 +210,7 @@ def test_longer_limits_reach_no_less_in_any_cell(small_city: City) -> None:
     assert shares[:, -1] == pytest.approx(1)
     table = coverage(small_city, travel, minutes=(1, 3, 5, 8), hour=MONDAY_18)
     assert (np.diff(table.to_numpy(), axis=0) >= 0).all()
-    assert table.iloc[-1, 1:].tolist() == pytest.approx([1.0] * 6)
+    assert table.iloc[-1, 1:].tolist() == pytest.approx([1.0] * 7)
 
 
 def test_coverage_equals_the_share_of_points_along_the_streets_that_are_reached_in_time(small_city: City) -> None:
@@ -243,3 +244,12 @@ def test_a_city_without_sites_or_residents_has_no_share_of_them(small_city: City
     table = coverage(bare, RoadTravel(bare.network), minutes=(3,), hour=MONDAY_18)
     assert table[["residents", "sites", "vital", "key"]].isna().all(axis=None)
     assert table[["road_length", "area"]].notna().all(axis=None)
+
+
+def test_backward_is_where_one_would_have_to_stand() -> None:
+    """On a one-way road to the east a unit at 2 km gets to what lies ahead; who is to reach 2 km must stand behind."""
+    network = straight_road(one_way=OneWay.FORWARD)
+    travel, here = RoadTravel(network), at_x(network, 2_000.0)
+    for backward, expected in ((False, (2_000, 2_455)), (True, (1_545, 2_000))):
+        band = reach_lines(travel, here, [60.0], MONDAY_18, 1.3, backward=backward).geometry[0]
+        assert (band.bounds[0], band.bounds[2]) == pytest.approx(expected, abs=0.01)

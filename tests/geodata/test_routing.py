@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from geodata.network import OneWay, RoadNetwork, Streets, build_network
 from geodata.positions import Position, Positions
-from geodata.reach import reach_lines, reach_stretches
 from geodata.routing import RoadTravel, Route
 
 RUSH_HOUR = 18
@@ -156,35 +155,3 @@ def test_a_route_runs_along_joined_edges_and_takes_the_time_it_says(seed: int) -
     check_route(network, route, origin, target, travel.period(RUSH_HOUR).time_s)
     one = Positions(np.array([origin.edge]), np.array([origin.offset_m]))
     assert route.time_s == pytest.approx(reference_times(travel, one, target, RUSH_HOUR)[0], abs=1e-6)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_what_is_reached_is_what_routes_reach(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    network = random_network(rng, int(rng.integers(3, 20)))
-    travel = RoadTravel(network)
-    posts = random_positions(network, rng, 3)
-    limits_s = (60.0, 180.0, 300.0)
-    delay_s = rng.choice([0.0, 30.0, 75.0], 3)
-    stretches = reach_stretches(travel, posts, limits_s, RUSH_HOUR, speed_factor=1.3, delay_s=delay_s)
-    for probe in [*random_positions(network, rng, 15), *posts]:
-        seconds = (delay_s + travel.times(posts, probe, RUSH_HOUR) / 1.3).min()
-        share = probe.offset_m / network.length_m[probe.edge]
-        share = 1 - share if network.backward[probe.edge] else share
-        for number, limit_s in enumerate(limits_s):
-            here = (stretches.street == network.street[probe.edge]) & (stretches.limit == number)
-            covered = (here & (stretches.from_share <= share) & (share <= stretches.to_share)).any()
-            if abs(seconds - limit_s) > 1e-6:
-                assert covered == (seconds < limit_s)
-
-
-def test_the_bands_of_reach_share_no_road_and_leave_none_out() -> None:
-    rng = np.random.default_rng(7)
-    network = random_network(rng, 25)
-    travel = RoadTravel(network)
-    posts = random_positions(network, rng, 2)
-    bands = reach_lines(travel, posts, (60.0, 300.0, 1e6), RUSH_HOUR)
-    assert bands["limit_s"].tolist() == [60.0, 300.0, 1e6]
-    assert bands.length.sum() == pytest.approx(network.street_length_m.sum())
-    assert (bands.length > 0).all()
