@@ -16,7 +16,7 @@ from geodata.defects import Defect, general
 from geodata.errors import Fault, InputError
 from geodata.network import Bools, Floats, OneWay, RoadClass, Streets
 from geodata.readers.coordinates import raise_first
-from geodata.readers.noding import Index, take_runs
+from geodata.readers.noding import Index, as_lines, take_runs
 from geodata.readers.values import (
     PLAUSIBLE_KMH,
 )
@@ -43,6 +43,28 @@ OPPOSITE_SHARE = 0.1
 are far fewer. Assumed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """The lines of edges as coordinates; a shapely line for each of a million would take more memory than the file."""
+
+    xy: Floats
+    """(p, 2)"""
+    first: Index
+    """(m + 1,) where each line begins."""
+
+    def lines(self, rows: Index) -> NDArray[np.object_]:
+        """Those of some edges, for showing."""
+        first, entries = take_runs(self.first, rows)
+        return as_lines(self.xy[entries], first) if len(rows) else np.empty(0, object)
+
+    @property
+    def length_m(self) -> Floats:
+        """(m,)"""
+        steps = np.hypot(*np.diff(self.xy, axis=0, append=self.xy[-1:]).T)
+        steps[self.first[1:] - 1] = 0
+        return np.asarray(np.add.reduceat(steps, self.first[:-1]) if len(self.first) > 1 else steps)
+
+
 class Notes:
     """What is wrong with edges, found before their lines are known: the rows of each kind, and a text for each."""
 
@@ -60,13 +82,13 @@ class Notes:
         """The rows of one kind."""
         return np.array([row for (k, _), cases in self._cases.items() if k == kind for row, _ in cases], np.int64)
 
-    def defects(self, label: Sequence[str], lines: NDArray[np.object_], epsg: int) -> list[Defect]:
+    def defects(self, label: Sequence[str], shapes: Shapes, epsg: int) -> list[Defect]:
         return [
             Defect(
                 kind=kind,
                 done=done,
                 label=tuple(f"{label[row]} ({text})" if text else label[row] for row, text in cases),
-                shapes=lines[[row for row, _ in cases]],
+                shapes=shapes.lines(np.array([row for row, _ in cases], np.int64)),
                 epsg=epsg,
             )
             for (kind, done), cases in self._cases.items()
@@ -125,10 +147,11 @@ def streets_of_arcs(
         directed = _looks_directed(arcs)
         done = "each edge is taken for one direction" if directed else "each edge is taken for a whole street"
         told.append(general("source that does not say whether its edges are directed", done, epsg))
-    arcs, lines = _with_lines(arcs, node_xy, crs, source, epsg)
-    told += _doubtful_lengths(arcs, lines, epsg)
-    arcs = _usable_times(_usable_lengths(arcs, lines))
-    told += arcs.notes.defects(arcs.label, lines, epsg)
+    arcs, shapes = _with_shapes(arcs, node_xy, crs, source, epsg)
+    measured = shapes.length_m
+    told += _doubtful_lengths(arcs, measured, epsg)
+    arcs = _usable_times(_usable_lengths(arcs, measured))
+    told += arcs.notes.defects(arcs.label, shapes, epsg)
 
     kept = np.flatnonzero(arcs.wanted)
     if not len(kept):
@@ -143,11 +166,11 @@ def streets_of_arcs(
     elif (road_class[kept] < 0).any():
         notes, without = Notes(), np.setdiff1d(kept[road_class[kept] < 0], arcs.notes.rows(CLASS_UNKNOWN))
         notes.add_all("edges without a class", "taken as local", without, [""] * len(without))
-        told += notes.defects(arcs.label, lines, epsg)
+        told += notes.defects(arcs.label, shapes, epsg)
         road_class[road_class < 0] = RoadClass.LOCAL
 
     if directed:
-        one, other = _merge_opposite(arcs, lines, kept)
+        one, other = _merge_opposite(arcs, shapes, kept)
     else:
         one, other = kept, kept
     pair = np.column_stack([one, other])
@@ -155,8 +178,7 @@ def streets_of_arcs(
     marks = np.where(two_way, OneWay.NO, OneWay.FORWARD) if directed or arcs.one_way is None else arcs.one_way[one]
     back = np.where(two_way, other, one)
     driven = np.column_stack([marks != OneWay.BACKWARD, marks != OneWay.FORWARD])
-    points, first = shapely.get_coordinates(lines), np.r_[0, np.cumsum(shapely.get_num_coordinates(lines))]
-    shape_first, entries = take_runs(first, one)
+    shape_first, entries = take_runs(shapes.first, one)
     speeds = arcs.speed_kmh[np.column_stack([one, back])]
     known = np.isfinite(speeds)
     mean_kmh = np.where(known, speeds, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
@@ -169,7 +191,7 @@ def streets_of_arcs(
         speed_kmh=np.where(known.any(axis=1), mean_kmh, np.nan),
         name=[arcs.name[i] or arcs.name[j] for i, j in zip(one.tolist(), back.tolist(), strict=True)],
         shape_first=shape_first,
-        shape_xy_m=points[entries],
+        shape_xy_m=shapes.xy[entries],
         length_m=arcs.length_m[one],
         label=[arcs.label[i] for i in one.tolist()],
         given_s={name: np.where(driven, given[pair], np.nan) for name, given in arcs.given_s.items()},
@@ -185,9 +207,7 @@ def _looks_directed(arcs: Arcs) -> bool:
     return bool(asked.size and asked.mean() >= OPPOSITE_SHARE)
 
 
-def _with_lines(
-    arcs: Arcs, node_xy: Floats, crs: pyproj.CRS | int, source: str, epsg: int
-) -> tuple[Arcs, NDArray[np.object_]]:
+def _with_shapes(arcs: Arcs, node_xy: Floats, crs: pyproj.CRS | int, source: str, epsg: int) -> tuple[Arcs, Shapes]:
     """(m,) each edge's line from tail to head in `epsg`; the straight one where it has none or one that cannot be its
     own. Edges from a node to itself need a line."""
     xy = project(node_xy, crs, epsg)
@@ -196,8 +216,9 @@ def _with_lines(
         Fault(source, arcs.label[i], "a node too far away from the others", "a node of one city", "Check its place.")
         for i in np.flatnonzero(~np.isfinite(np.column_stack([tail_xy, head_xy])).all(axis=1)).tolist()
     )
-    lines = np.asarray(shapely.linestrings(np.stack([tail_xy, head_xy], axis=1)), object)
-    drawn = np.zeros(len(lines), bool)
+    straight_xy = np.stack([tail_xy, head_xy], axis=1).reshape(-1, 2)
+    drawn = np.zeros(len(arcs.tail), bool)
+    shapes = Shapes(straight_xy, np.arange(0, len(straight_xy) + 1, 2))
     if arcs.geometry is not None:
         own = _parsed(arcs.geometry, arcs.label, source)
         given = ~shapely.is_missing(own)
@@ -217,13 +238,20 @@ def _with_lines(
         near = np.minimum(there, back) <= ENDS_OFF_M
         off = [f"{gap:,.0f} m off" for gap in np.minimum(there, back)[possible & ~near]]
         arcs.notes.add_all("lines that do not run between their nodes", straight, rows[possible & ~near], off)
-        lines[rows[possible & near]] = moved[possible & near]
-        drawn[rows[possible & near]] = True
+        good = possible & near
+        drawn[rows[good]] = True
+        count = np.full(len(drawn), 2)
+        count[rows[good]] = shapely.get_num_coordinates(moved[good])
+        first = np.r_[0, np.cumsum(count)]
+        xy_m = np.empty((first[-1], 2))
+        xy_m[take_runs(first, np.flatnonzero(~drawn))[1]] = straight_xy[np.repeat(~drawn, 2)]
+        xy_m[take_runs(first, rows[good])[1]] = shapely.get_coordinates(moved[good])
+        shapes = Shapes(xy_m, first)
     loop = (arcs.tail == arcs.head) & ~drawn & arcs.wanted
     arcs.notes.add_all(
         "edges from a node to itself without a line", "left out", np.flatnonzero(loop), [""] * loop.sum()
     )
-    return replace(arcs, left_out=loop | ~arcs.wanted), lines
+    return replace(arcs, left_out=loop | ~arcs.wanted), shapes
 
 
 def _parsed(geometry: NDArray[np.object_], label: Sequence[str], source: str) -> NDArray[np.object_]:
@@ -249,9 +277,9 @@ def _apart(a: Floats, b: Floats) -> Floats:
     return np.asarray(np.hypot(*(a - b).T))
 
 
-def _doubtful_lengths(arcs: Arcs, lines: NDArray[np.object_], epsg: int) -> list[Defect]:
+def _doubtful_lengths(arcs: Arcs, measured_m: Floats, epsg: int) -> list[Defect]:
     """What is to be said of all lengths at once."""
-    given, measured = arcs.length_m[arcs.wanted], np.asarray(shapely.length(lines))[arcs.wanted]
+    given, measured = arcs.length_m[arcs.wanted], measured_m[arcs.wanted]
     if np.isnan(given).all() and not len(arcs.notes.rows(LENGTH_NO_NUMBER)):
         return [general("source without lengths", "measured on the lines", epsg)]
     known = np.isfinite(given) & (measured > 0)
@@ -262,9 +290,9 @@ def _doubtful_lengths(arcs: Arcs, lines: NDArray[np.object_], epsg: int) -> list
     return [general(kind, "used as they are; check the unit that they are in", epsg)]
 
 
-def _usable_lengths(arcs: Arcs, lines: NDArray[np.object_]) -> Arcs:
+def _usable_lengths(arcs: Arcs, measured: Floats) -> Arcs:
     """With the length of the line where the source gives none, or one that is shorter than the line."""
-    measured, given = np.asarray(shapely.length(lines)), arcs.length_m
+    given = arcs.length_m
     unusable = np.isfinite(given) & ~(given > 0)
     with np.errstate(invalid="ignore"):
         short = ~unusable & (given < SHORTEST_SHARE * measured - LENGTH_ROUNDING_M)
@@ -303,18 +331,19 @@ def _usable_times(arcs: Arcs) -> Arcs:
     return replace(arcs, given_s=usable)
 
 
-def _merge_opposite(arcs: Arcs, lines: NDArray[np.object_], kept: Index) -> tuple[Index, Index]:
+def _merge_opposite(arcs: Arcs, shapes: Shapes, kept: Index) -> tuple[Index, Index]:
     """The edges to keep as streets, and for each the one in the other direction along the same line, -1 where there is
     none. A loop that runs back along itself is its own opposite."""
     tail, head = arcs.tail[kept], arcs.head[kept]
     against = tail > head
     line = np.full(len(kept), -1)
     there_and_back = np.zeros(len(kept), bool)
-    shaped = np.flatnonzero(shapely.get_num_coordinates(lines[kept]) > 2)
+    shaped = np.flatnonzero(np.diff(shapes.first)[kept] > 2)
     known: dict[bytes, int] = {}
+    # opposite edges have the same points to the last digit; 0.1 m where a file rounds them
+    decimetres = np.round(shapes.xy * 10).astype(np.int64) if len(shaped) else np.empty((0, 2), np.int64)
     for i in shaped.tolist():
-        # opposite edges have the same points to the last digit; 0.1 m where a file rounds them
-        points = np.round(shapely.get_coordinates(lines[kept[i]]) * 10).astype(np.int64)
+        points = decimetres[shapes.first[kept[i]] : shapes.first[kept[i] + 1]]
         forward, backward = points.tobytes(), points[::-1].tobytes()
         if tail[i] == head[i]:
             against[i], there_and_back[i] = forward > backward, forward == backward

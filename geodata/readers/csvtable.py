@@ -52,13 +52,13 @@ class CsvTable:
         if (at := content.find(b"\0")) >= 0:
             line = content.count(b"\n", 0, at) + 1
             raise refuse(f"line {line}", "a NUL byte")
-        try:
-            text = content.decode(text_encoding(content))
-        except UnicodeDecodeError as error:
-            raise refuse("", f"text that is neither UTF-8 nor GB18030 ({error.reason})") from error
+        encoding = text_encoding(content)
+        first_line = next(io.BytesIO(content), b"")
+        delimiter = max(_DELIMITERS, key=first_line.decode(encoding, "ignore").count)
+        # decoded piece by piece: as one text the file would take up to four times its size
+        text = io.TextIOWrapper(io.BytesIO(content), encoding, newline="")
         del content
-        delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
         lines: array[int] = array("q")
         chunks: list[pd.DataFrame] = []
         rows: list[list[str]] = []
@@ -66,7 +66,7 @@ class CsvTable:
         try:
             header = [name.strip() for name in next(reader, [])]
             if not any(header):
-                raise refuse("header", "an empty line" if text else "an empty file", "Check the file.")
+                raise refuse("header", "an empty line" if first_line else "an empty file", "Check the file.")
             for name in sorted(name for name in set(header) if header.count(name) > 1):
                 raise refuse("header", f"{name!r} twice", "Rename one.")
             line = reader.line_num + 1
@@ -82,6 +82,9 @@ class CsvTable:
                     # arrow's texts take a fraction of the memory of Python's
                     chunks.append(pd.DataFrame(rows, columns=header, dtype=str))
                     rows = []
+        except UnicodeDecodeError as error:
+            found = f"text that is neither UTF-8 nor GB18030 ({error.reason})"
+            raise refuse(f"line {reader.line_num + 1} or after it", found) from error
         except csv.Error as error:
             raise refuse(f"line {reader.line_num}", str(error), "Look for a quote that is never closed.") from error
         raise_first(faults)

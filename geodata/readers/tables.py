@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geodata.crs import LONLAT, parse_declared, project
+from geodata.datum import Datum
 from geodata.defects import Defect, general
 from geodata.errors import Fault, InputError
 from geodata.network import Floats, OneWay, Streets
@@ -39,6 +40,7 @@ _ONE_WAY, _NAME = ("oneway", "one_way", "单向"), ("name", "street", "street_na
 _TIME = re.compile(
     r"(?:t|time)_(?P<mode>\w+)_(?:s|sec|min|h)|(?P<kind>\w+)_time(?:_(?:s|sec|min|h))?|time(?:_(?:s|sec|min|h))?"
 )
+_POINTS_AT_ONCE = 50_000
 _EDGE_WORDS = re.compile("edges|arcs|links", re.IGNORECASE)
 
 
@@ -163,7 +165,6 @@ def _read_nodes(
         raise InputError(Fault(source, f"columns {pair[0]}, {pair[1]}", "no CRS", "the CRS of the coordinates", mend))
     ids = _names(table.texts(table.required(columns.id, _ID, "the id of a node")))
     numbers = np.column_stack([table.numbers(str(column))[0] for column in pair])
-    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*numbers.T))
     # points that are not finite are empty to shapely, and would pass
     raise_first(
         Fault(
@@ -175,8 +176,7 @@ def _read_nodes(
         )
         for i in np.flatnonzero(~np.isfinite(numbers).all(axis=1)).tolist()
     )
-    points = placed(points, declared or pyproj.CRS(LONLAT), source, lambda i: f"line {table.lines[i]}")
-    place = shapely.get_coordinates(np.asarray(points.geometry.array, object))
+    place, found_crs = _placed(numbers, declared or pyproj.CRS(LONLAT), table)
     again = ids.duplicated().to_numpy()
     first = pd.Index(ids[~again])
     before = first.get_indexer(pd.Index(ids[again]))
@@ -186,7 +186,18 @@ def _read_nodes(
         Fault(source, f"line {table.lines[i]}", f"the id {ids.iloc[i]!r} again, at another place", "one place", mend)
         for i in np.flatnonzero(again)[apart].tolist()
     )
-    return first, place[~again], points.crs, table.lines[again].tolist()
+    return first, place[~again], found_crs, table.lines[again].tolist()
+
+
+def _placed(xy: Floats, declared: pyproj.CRS | Datum, table: CsvTable) -> tuple[Floats, pyproj.CRS]:
+    """Coordinates that were checked, out of their datum, and their CRS."""
+    done = []
+    for start in range(0, len(xy), _POINTS_AT_ONCE):
+        part = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*xy[start : start + _POINTS_AT_ONCE].T))
+        lines = table.lines[start : start + _POINTS_AT_ONCE]
+        part = placed(part, declared, table.source, lambda i, lines=lines: f"line {lines[i]}")  # type: ignore[misc]
+        done.append(shapely.get_coordinates(np.asarray(part.geometry.array, object)))
+    return np.concatenate(done), part.crs
 
 
 def _unknown_ends(
@@ -292,6 +303,8 @@ class _Values:
         return np.where(np.isnan(own), posted * POSTED_LIMIT_SHARE, own)
 
     def _kmh(self, column: str | None) -> Floats:
+        if column is None:
+            return np.full(len(self._table), np.nan)
         texts = self._table.texts(column).str.strip()
         kmh = {text: value if is_plausible(value := parse_kmh(text)) else np.nan for text in texts.unique()}
         odd = np.flatnonzero(texts.map({text: bool(text) and np.isnan(kmh[text]) for text in kmh}).to_numpy(bool))
