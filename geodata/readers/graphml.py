@@ -14,7 +14,7 @@ from geodata.readers.arcs import CLASS_WITHOUT_ANY
 from geodata.readers.graphs import ATTRIBUTES, streets_of_graph
 from geodata.readers.packed import read_chunks
 
-__all__ = ["CLASS_WITHOUT_ANY", "read_graphml", "streets_of_graph"]
+__all__ = ["CLASS_WITHOUT_ANY", "read_graphml"]
 _MEND = "Write the graph with osmnx.save_graphml."
 
 
