@@ -147,6 +147,10 @@ def streets_of_arcs(
         directed = _looks_directed(arcs)
         done = "each edge is taken for one direction" if directed else "each edge is taken for a whole street"
         told.append(general("source that does not say whether its edges are directed", done, epsg))
+    if directed and arcs.one_way is not None:
+        alone = np.flatnonzero((arcs.one_way == OneWay.NO) & ~_has_opposite(arcs) & (arcs.tail != arcs.head))
+        done = "taken as one-way: each edge is one direction"
+        arcs.notes.add_all("edges marked as two-way without an opposite one", done, alone, [""] * len(alone))
     arcs, shapes = _with_shapes(arcs, node_xy, crs, source, epsg)
     measured = shapes.length_m
     told += _doubtful_lengths(arcs, measured, epsg)
@@ -199,10 +203,16 @@ def streets_of_arcs(
     return streets, told
 
 
+def _has_opposite(arcs: Arcs) -> Bools:
+    """(m,) whether another edge joins the same two nodes the other way round."""
+    base = max(int(arcs.tail.max(initial=0)), int(arcs.head.max(initial=0))) + 1
+    there, back = arcs.tail * base + arcs.head, arcs.head * base + arcs.tail
+    return np.asarray(np.isin(there, back) & (arcs.tail != arcs.head))
+
+
 def _looks_directed(arcs: Arcs) -> bool:
     """Whether enough of the edges, of those that are not marked one-way, have an opposite one."""
-    base = max(int(arcs.tail.max(initial=0)), int(arcs.head.max(initial=0))) + 1
-    both = np.isin(arcs.tail * base + arcs.head, arcs.head * base + arcs.tail) & (arcs.tail != arcs.head)
+    both = _has_opposite(arcs)
     asked = both if arcs.one_way is None else both[arcs.one_way == OneWay.NO]
     return bool(asked.size and asked.mean() >= OPPOSITE_SHARE)
 

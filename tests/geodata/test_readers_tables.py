@@ -80,6 +80,15 @@ def test_whether_rows_are_directed_is_seen_from_their_opposites_and_told(
     assert streets.one_way[0] == OneWay.NO
 
 
+def test_a_two_way_mark_on_one_direction_alone_is_told(tmp_path: Path) -> None:
+    streets, told = read(tmp_path, "u,v,oneway,length_m\n1,2,no,1000\n2,1,no,1000\n2,3,no,1200\n3,1,yes,1500\n")
+    assert streets.one_way.tolist() == [OneWay.NO, OneWay.FORWARD, OneWay.FORWARD]
+    assert told == [
+        "1 edges marked as two-way without an opposite one, 1.1 km: "
+        "taken as one-way: each edge is one direction (line 4)"
+    ]
+
+
 def test_lengths_are_measured_where_there_are_none_or_wrong_ones(tmp_path: Path) -> None:
     streets, told = read(tmp_path, "u,v,length_m\n1,2,\n2,3,0\n3,2,-5\n1,3,10\n3,1,long\n2,1,1000\n")
     assert streets.length_m == pytest.approx([982, 1108, 1481, 1000], abs=1)
