@@ -69,8 +69,14 @@ class Reach:
 
     def at_points(self, street: Ints, share: Floats) -> Floats:
         """(n,) seconds at shares of streets, infinite beyond the limit."""
-        seconds: Floats = seconds_at(*self.streets, street, share)
+        seconds = self.beyond(street, share)
         return np.where(seconds <= self.limit_s, seconds, np.inf)
+
+    def beyond(self, street: Ints, share: Floats) -> Floats:
+        """(n,) seconds at shares of streets, told beyond the limit too as far as the street begins within it: on its
+        last street a way is known to where it would end."""
+        seconds: Floats = seconds_at(*self.streets, street, share)
+        return seconds
 
     def stretches(self, limits_s: Sequence[float]) -> Stretches:
         """What is reached within each of rising limits but not within the one before."""
@@ -84,7 +90,7 @@ class Reach:
         both ends `from_s` and `to_s`, and its line. In a stretch the seconds may rise from both ends.
         """
         found = self.stretches(limits_s)
-        ends_s = [seconds_at(*self.streets, found.street, share) for share in (found.from_share, found.to_share)]
+        ends_s = [self.beyond(found.street, share) for share in (found.from_share, found.to_share)]
         columns = {
             "street": found.street,
             "from_share": found.from_share,
@@ -221,13 +227,16 @@ def cell_shares(city: City, found: Reach, limits_s: Sequence[float]) -> Floats:
     return np.minimum(np.divide(reached_m, road_m, out=np.zeros_like(reached_m), where=road_m > 0), 1.0)
 
 
-def reach_shares(city: City, found: Reach, limits_s: Sequence[float]) -> pd.DataFrame:
+def reach_shares(
+    city: City, found: Reach, limits_s: Sequence[float], polygons: gpd.GeoDataFrame | None = None
+) -> pd.DataFrame:
     """How much of a city is reached: a row for each of rising limits, with `limit_s` and the shares `road_length`,
     `area`, `residents`, `cells`, `sites`, `vital`, `key` within it.
 
     Area and residents of a cell count as far as its roads are reached; of the cells with a road those count of which
     `WELL_REACHED` is. A site counts as reached when the point of the road nearest to its centre is. NaN where the city
-    has none of a kind.
+    has none of a kind. With `polygons` of the same limits, as `geodata.outline` makes them, a column `ground` has the
+    share of the cells' area that lies in them.
     """
     by_cell = cell_shares(city, found, limits_s)
     cells = city.grid.cells
@@ -239,6 +248,9 @@ def reach_shares(city: City, found: Reach, limits_s: Sequence[float]) -> pd.Data
     table = pd.DataFrame({"limit_s": list(limits_s)})
     for name, weight in weights.items():
         table[name] = weight @ by_cell / weight.sum() if weight.sum() > 0 else np.nan
+    if polygons is not None:
+        inside = [shapely.area(shapely.intersection(city.grid.polygons, shape)).sum() for shape in polygons.geometry]
+        table["ground"] = np.array(inside) / weights["area"].sum()
     with_road = city.road_m_by_cell > 0
     # a hair less, so that a cell reached in all of its pieces is not lost by rounding
     well = by_cell[with_road] >= WELL_REACHED - 1e-9

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from reference import hard_network, hard_travel, random_positions, reference_times
 
 from geodata.city import City
-from geodata.positions import Positions
+from geodata.network import RoadNetwork, Streets, build_network
+from geodata.outline import reach_polygons
+from geodata.positions import Positions, locate, snap
 from geodata.reach import on_street, reach, reach_lines, reach_shares
 from geodata.routing import RoadTravel
 
@@ -100,3 +102,75 @@ def test_shares_of_a_city_by_limit(small_city: City) -> None:
     street_m = small_city.network.street_length_m
     reached_m = ((stretches.to_share - stretches.from_share) * street_m[stretches.street]).sum()
     assert shares.loc[180.0, "road_length"] == pytest.approx(reached_m / street_m.sum(), abs=1e-6)
+
+
+def ladder(rungs_x_m: tuple[float, ...]) -> RoadNetwork:
+    """Two banks of 4 km, 120 m apart, with a junction every 500 m and bridges at the given places."""
+    x = np.arange(0.0, 4_001.0, 500.0)
+    n = len(x)
+    xy = np.r_[np.stack([x, np.zeros(n)], 1), np.stack([x, np.full(n, 120.0)], 1)]
+    bank = np.stack([np.arange(n - 1), np.arange(1, n)], 1)
+    rungs = [[i, i + n] for i in range(n) if x[i] in rungs_x_m]
+    ends = np.concatenate([bank, bank + n, np.array(rungs).reshape(-1, 2)]).astype(np.int64)
+    s = len(ends)
+    network, dropped = build_network(
+        Streets(
+            epsg=4547,
+            start=ends[:, 0],
+            end=ends[:, 1],
+            one_way=np.zeros(s, np.int8),
+            road_class=np.full(s, 1, np.uint8),
+            speed_kmh=np.full(s, np.nan),
+            name=[""] * s,
+            shape_first=np.arange(s + 1) * 2,
+            shape_xy_m=xy[ends].reshape(-1, 2),
+        )
+    )
+    assert not dropped
+    return network
+
+
+def test_a_polygon_never_crosses_a_river_to_a_bank_that_is_not_reached() -> None:
+    """The bridge is 4 km away: of the far bank nothing is reached, and the polygon ends in the water."""
+    network = ladder((4_000.0,))
+    found = reach(RoadTravel(network), snap(network, np.array([[500.0, 0.0]]))[0], 12, 100.0)
+    shape = reach_polygons(found, (100.0,)).geometry[0]
+    west, south, east, north = shape.bounds
+    assert north <= 60.0
+    assert (west, south) == pytest.approx((0, 0), abs=1e-6)
+    # 1,000 m at 36 km/h, on the road itself to the metre
+    assert east <= 1_550
+    on_road = shapely.intersection(shape, shapely.LineString([(0, 0), (4_000, 0)]))
+    assert on_road.bounds[2] == pytest.approx(1_500, abs=0.01)
+    near = ladder((500.0, 4_000.0))
+    found = reach(RoadTravel(near), snap(near, np.array([[500.0, 0.0]]))[0], 12, 100.0)
+    assert reach_polygons(found, (100.0,)).geometry[0].covers(shapely.box(100, 0, 1_300, 120))
+
+
+def test_polygons_hold_the_roads_that_are_reached_and_none_that_are_far_beyond(small_city: City) -> None:
+    network = small_city.network
+    travel = RoadTravel(network)
+    found = reach(travel, small_city.posts.positions, MONDAY_18, 300.0, 1.3, 30.0)
+    polygons = reach_polygons(found, LIMITS_S)
+    assert polygons["limit_s"].tolist() == list(LIMITS_S)
+    assert polygons.geometry.is_valid.all()
+    probes = random_positions(network, np.random.default_rng(5), 400)
+    seconds = found.at(probes)
+    points = shapely.points(locate(network, probes))
+    for limit_s, shape in zip(LIMITS_S, polygons.geometry, strict=True):
+        away_m = shapely.distance(shape, points)
+        # between two points of a road the time may peak unseen: ten metres are two seconds
+        assert away_m[seconds <= limit_s - 2].max() < 10
+        assert (away_m[seconds > limit_s + 15] > 0).all()
+    areas = polygons.area.to_numpy()
+    assert (np.diff(areas) > 0).all()
+    shares = reach_shares(small_city, found, LIMITS_S, polygons)
+    assert shares["ground"].to_numpy() == pytest.approx(shares["area"].to_numpy(), abs=0.15)
+
+
+def test_a_polygon_beyond_what_was_looked_at_is_refused(small_city: City) -> None:
+    found = reach(RoadTravel(small_city.network), small_city.posts.positions, MONDAY_18, 60.0)
+    with pytest.raises(ValueError, match="beyond the 60 s"):
+        reach_polygons(found, (60.0, 300.0))
+    nothing = reach(RoadTravel(small_city.network), small_city.posts.positions, MONDAY_18, 60.0, delay_s=90.0)
+    assert reach_polygons(nothing, (60.0,)).geometry[0].is_empty
