@@ -114,7 +114,9 @@ def draw_incidents(
     priority = np.array(priorities)[_choose(draws("priority"), n, [demand.priority_share[p] for p in priorities])]
     positions = _places(city, demand.weight, n, draws("place"))
     xy_m = locate(city.network, positions)
-    place_class = city.sites.place_class(xy_m)
+    # what is closed asks for no fast response
+    hour = start.weekday() * 24 + start.hour + (start.minute * 60 + start.second + received_s) / HOUR_S
+    place_class = city.sites.place_class(xy_m, hour)
     on_scene_mean_s = np.array([demand.on_scene_mean_s.get(t, 0.0) for t in types])[type_]
     second_share = np.array([demand.second_unit_share.get(p, 0.0) for p in range(max(priorities) + 1)])
     return Incidents(

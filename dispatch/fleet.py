@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from dispatch.units import UnitSpec
+from geodata.compiled import compiled
 from geodata.network import Floats
 from geodata.positions import Position, Positions
 from geodata.routing import Route, Rows
-from geodata.compiled import compiled
 from geodata.search import part_s
 
 # What is looked at for all units at once stands in the rows of two arrays: a compiled function is called the faster the

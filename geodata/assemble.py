@@ -21,14 +21,13 @@ from geodata.grid import AREA_COLUMNS, Grid, Level, RoadPieces, cut_streets
 from geodata.gridcheck import repair_grid
 from geodata.hierarchy import areas_of_codes, build_hierarchy
 from geodata.makegrid import CellKind, made_posts, make_grid, spread_residents
-from geodata.network import Floats, RoadNetwork, Streets, build_network
+from geodata.network import Floats, RoadClass, RoadNetwork, Streets, build_network
 from geodata.readers.noding import as_lines, select_streets
 from geodata.readers.places import (
     AreaColumns,
     CellColumns,
     PostColumns,
     SiteColumns,
-    datum_hint,
     read_areas,
     read_cells,
     read_posts,
@@ -283,6 +282,10 @@ def _made_cells(
     inside = np.asarray(shapely.intersection(whole, hull), object)
     some = np.asarray(shapely.area(inside) > 0)
     reached = areas[some].set_geometry(gpd.GeoSeries(inside[some], index=areas.index[some], crs=areas.crs))
+    main = network.street_class <= RoadClass.ARTERIAL
+    if kind is CellKind.BLOCKS and not main.any():
+        mend = "Name the column with the road class, or make squares."
+        raise InputError(Fault("city", "cell_kind", "no main road", "main roads, between which blocks lie", mend))
     cells = make_grid(reached, kind, cell_m, network=network)
     remarks = [f"made a grid of {len(cells):,} cells ({kind.value}, {cell_m:g} m)"]
     share = 1 - shapely.area(inside).sum() / shapely.area(whole).sum()
@@ -352,9 +355,7 @@ def _sites(
     if path is None:
         none = {column: pd.Series([], dtype=object) for column in SITE_COLUMNS if column != "geometry"}
         return Sites(gpd.GeoDataFrame(none, geometry=[], crs=network.epsg)), ["no sites given"]
-    sites, remarks = read_sites(path, columns, epsg=network.epsg, crs=crs, repair=repair)
-    hint = datum_hint(network, _shapes(sites.table), crs)
-    return sites, remarks + ([hint] if hint else [])
+    return read_sites(path, columns, epsg=network.epsg, crs=crs, repair=repair, network=network)
 
 
 def _standby_points(

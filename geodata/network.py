@@ -247,6 +247,8 @@ class _Raw:
         line_m = _shape_lengths(streets.shape_first, streets.shape_xy_m)
         self.length_m = line_m if streets.length_m is None else streets.length_m
         self.kept = np.arange(len(line_m))
+        self.stands_for = np.arange(len(line_m))
+        """The street in whose place another one stays."""
         self.defects: list[Defect] = []
 
     def drop(self, wrong: Bools, kind: str, done: str) -> None:
@@ -294,6 +296,9 @@ class _Raw:
             known = open_already.setdefault(int(group[i]), set())
             again[i] = ways <= known
             known |= ways
+        # a turn into or out of such a street is one of the street that stays
+        first = rows[np.unique(group, return_index=True)[1]][group]
+        self.stands_for[rows[again]] = first[again]
         return again
 
     def drop_unconnected(self) -> None:
@@ -367,7 +372,9 @@ def _network(raw: _Raw) -> tuple[RoadNetwork, list[Defect]]:
     row_of = np.full(len(raw.length_m), -1)
     row_of[kept] = street
     node_of = dict(zip(used.tolist(), rank.tolist(), strict=True))
-    turns = streets.turns[(row_of[streets.turns[:, [0, 2]]] >= 0).all(axis=1)] if len(streets.turns) else streets.turns
+    turns = streets.turns.copy()
+    turns[:, [0, 2]] = raw.stands_for[turns[:, [0, 2]]]
+    turns = turns[(row_of[turns[:, [0, 2]]] >= 0).all(axis=1)]
     turns = np.column_stack(
         [row_of[turns[:, 0]], [node_of.get(via, -1) for via in turns[:, 1].tolist()], row_of[turns[:, 2]], turns[:, 3]]
     ).astype(np.int64)

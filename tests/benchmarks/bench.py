@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -36,13 +38,15 @@ from dispatch.policies.dispatching import POLICIES
 from dispatch.problem import Problem
 from dispatch.standard import ResponseStandard
 from dispatch.units import DAY_S, UnitSpec
+from geodata import search
 from geodata.city import City, Source
 from geodata.grid import Grid, cut_streets
-from geodata.network import RoadNetwork
-from geodata.positions import Positions, locate
+from geodata.network import Floats, Permission, RoadNetwork
+from geodata.positions import Positions, locate, snap
 from geodata.routing import RoadTravel
-from geodata.sites import POST_COLUMNS, SITE_COLUMNS, Posts, Sites
+from geodata.sites import SITE_COLUMNS, Posts, Sites
 from geodata.synthetic import made_network
+from geodata.turns import keep_connected
 
 SEED = 135
 NODES = 120_000
@@ -87,18 +91,19 @@ def at_nodes(network: RoadNetwork, rng: np.random.Generator, n: int) -> Position
     return Positions(edge.astype(np.int32), np.zeros(n))
 
 
-def made_city() -> City:
+def made_city(nodes: int = NODES, units: int = UNITS) -> City:
     """The made network as one cell, with a post for each unit at random nodes."""
-    network = made_network(SEED, NODES)
+    network = made_network(SEED, nodes)
     rng = np.random.default_rng(SEED)
-    places = at_nodes(network, rng, UNITS)
+    places = at_nodes(network, rng, units)
     bounds = shapely.box(*network.node_xy_m.min(0) - 100, *network.node_xy_m.max(0) + 100)
     cell = {"code": ["1"], "parent": ["D"], "name": ["城"], "name_en": ["City"], "residents": [1]}
     grid = Grid(
         gpd.GeoDataFrame(cell, geometry=[bounds], crs=network.epsg),
         pd.DataFrame({"code": ["D"], "parent": [""], "level": ["district"], "name": ["区"], "name_en": ["District"]}),
     )
-    post = {column: [str(i) for i in range(UNITS)] for column in POST_COLUMNS[:-1]}
+    ids = [str(i) for i in range(units)]
+    post = {"id": ids, "name": ids, "name_en": ids, "kind": "post", "capacity": 1}
     none: dict[str, list[str]] = {column: [] for column in SITE_COLUMNS[:-1]}
     return City(
         name="made",
@@ -113,29 +118,105 @@ def made_city() -> City:
     )
 
 
-def nearest_all_idle(city: City) -> Iterator[Figure]:
-    """The nearest of 300 idle units, by the search alone (no kept times)."""
+def with_restrictions(network: RoadNetwork) -> RoadNetwork:
+    """The network with a turn forbidden at one junction in thirty."""
+    rng = np.random.default_rng(SEED)
+    come = rng.permutation(network.n_open)[: network.n_nodes // 30]
+    first = np.searchsorted(network.tail[: network.n_open], np.arange(network.n_nodes + 1))
+    at = network.head[come]
+    leave = first[at] + (rng.random(len(come)) * (first[at + 1] - first[at])).astype(np.int64)
+    turns = np.stack([come, leave], axis=1)[leave != network.reverse[come]]
+    is_open = network.permission == Permission.OPEN
+    banned, _ = keep_connected(network.n_nodes, network.tail, network.head, is_open, turns.astype(np.int64))
+    return replace(network, banned_turns=banned.astype(np.int32))
+
+
+def anywhere(network: RoadNetwork, rng: np.random.Generator, n: int) -> Positions:
+    edge = rng.integers(0, network.n_open, n).astype(np.int32)
+    return Positions(edge, rng.random(n) * network.length_m[edge])
+
+
+class ScipySearch:
+    """The same question to scipy: the graph with restricted junctions taken apart, with a node for each target."""
+
+    def __init__(self, travel: RoadTravel, units: Positions, targets: Positions) -> None:
+        drive, time_s = travel.drive, travel.period(HOUR).time_s
+        n, inward = len(drive.xy_m), travel.period(HOUR).inward
+
+        def sides(places: Positions, end: int) -> tuple[np.ndarray, np.ndarray]:
+            """(2, k) ports at an end of the edge and of its twin, and the seconds to there."""
+            share = places.offset_m / drive.length_m[places.edge]
+            share = 1 - share if end == search.HEAD else share
+            twin = drive.ends[places.edge, search.TWIN]
+            back_s = np.where(twin >= 0, (1 - share) * time_s[twin], np.inf)
+            return drive.ends[[places.edge, twin], end], np.stack([share * time_s[places.edge], back_s])
+
+        self.unit_port, self.unit_s = sides(units, search.HEAD)
+        port, seconds = sides(targets, search.TAIL)
+        row = np.concatenate([np.repeat(np.arange(n), np.diff(inward.first)), np.tile(n + np.arange(len(targets)), 2)])
+        column, value = np.concatenate([inward.other, port.ravel()]), np.concatenate([inward.time_s, seconds.ravel()])
+        # a link of no length would be none; of parallel links the fastest counts, so it comes first
+        value = np.maximum(value, 1e-12)
+        order = np.lexsort((value, column, row))
+        order = order[np.isfinite(value[order])]
+        first = np.r_[True, (np.diff(row[order]) != 0) | (np.diff(column[order]) != 0)]
+        order = order[first]
+        self.graph = csr_array((value[order], (row[order], column[order])), shape=(n + len(targets),) * 2)
+        self.n = n
+
+    def nearest_s(self, target: int, rows: np.ndarray, direct_s: float = np.inf) -> float:
+        """Seconds of the nearest of some units, with a limit that is doubled until it holds."""
+        limit_s = 60.0
+        while True:
+            seconds = dijkstra(self.graph, indices=self.n + target, limit=limit_s)
+            least = float(min((seconds[self.unit_port[:, rows]] + self.unit_s[:, rows]).min(), direct_s))
+            if least <= limit_s:
+                return least
+            limit_s *= 2
+
+
+def nearest(city: City) -> Iterator[Figure]:
+    """The nearest of 300 units with all of them idle and with nine in ten busy, by the search alone (no times kept from
+    posts): turn restrictions, units and incidents anywhere on the edges."""
+    network = with_restrictions(city.network)
+    rng = np.random.default_rng(SEED)
+    units, targets = anywhere(network, rng, UNITS), anywhere(network, rng, 400)
+    travel = RoadTravel(network)
+    peer = ScipySearch(travel, units, targets)
+    delay_s, slowness, asked = np.zeros(UNITS), np.ones(UNITS), list(targets)
+    busy = [np.sort(rng.choice(UNITS, UNITS // 10, replace=False)) for _ in asked]
+    on_street = network.street[units.edge]
+    for name, idle in (("nearest_all_idle", [np.arange(UNITS)] * 400), ("nearest_90_busy", busy)):
+
+        def ours(idle: list[np.ndarray] = idle) -> list[float]:
+            answers = (
+                travel.nearest(t, rows, units, delay_s, slowness, HOUR) for t, rows in zip(asked, idle, strict=True)
+            )
+            return [float(seconds[0]) for _, seconds in answers]
+
+        def by_scipy(idle: list[np.ndarray] = idle) -> list[float]:
+            return [peer.nearest_s(i, rows) for i, rows in enumerate(idle)]
+
+        # scipy's graph does not know that two places may share a street
+        apart = [network.street[t.edge] not in on_street[rows] for t, rows in zip(asked, idle, strict=True)]
+        np.testing.assert_allclose(np.array(ours())[apart], np.array(by_scipy())[apart], atol=1e-6)
+        mine, other = in_turn(ours, by_scipy, rounds=5)
+        yield Figure(name, mine / 400 * 1e3, other / 400 * 1e3, "scipy dijkstra, doubling limit", "ms")
+
+
+def nearest_networkx(city: City) -> Iterator[Figure]:
+    """The nearest of 300 idle units at nodes, beside networkx."""
     network, units = city.network, city.posts.positions
     travel = RoadTravel(network)
     rng = np.random.default_rng(SEED)
     targets = list(at_nodes(network, rng, 400))
     rows, delay_s, slowness = np.arange(UNITS), np.zeros(UNITS), np.ones(UNITS)
-    time_s = travel.period(HOUR).time_s
-    against = csr_array((time_s, (network.head, network.tail)), shape=(network.n_nodes,) * 2)
+    time_s = travel.edge_time_s(HOUR)[: network.n_open]
     unit_node = network.tail[units.edge]
     target_node = network.tail[[target.edge for target in targets]]
 
     def ours(n: int) -> list[float]:
         return [float(travel.nearest(target, rows, units, delay_s, slowness, HOUR)[1][0]) for target in targets[:n]]
-
-    def by_scipy(n: int) -> list[float]:
-        answers = []
-        for node in target_node[:n]:
-            limit_s = 60.0
-            while np.isinf(least := dijkstra(against, indices=node, limit=limit_s)[unit_node].min()):
-                limit_s *= 2
-            answers.append(float(least))
-        return answers
 
     def by_networkx(n: int) -> list[float]:
         answers = []
@@ -143,10 +224,6 @@ def nearest_all_idle(city: City) -> Iterator[Figure]:
             seconds = nx.single_source_dijkstra_path_length(graph, node, weight="time_s")
             answers.append(min(seconds[unit] for unit in unit_node.tolist()))
         return answers
-
-    np.testing.assert_allclose(ours(400), by_scipy(400), atol=1e-9)
-    mine, peer = in_turn(lambda: ours(400), lambda: by_scipy(400), rounds=7)
-    yield Figure("nearest_all_idle", mine / 400 * 1e3, peer / 400 * 1e3, "scipy dijkstra, doubling limit", "ms")
 
     graph = nx.DiGraph()
     # of parallel edges the fastest counts, so it is added last
@@ -156,7 +233,29 @@ def nearest_all_idle(city: City) -> Iterator[Figure]:
     np.testing.assert_allclose(ours(3), by_networkx(3), atol=1e-9)
     mine, _ = in_turn(lambda: ours(400), lambda: None, rounds=3)
     _, peer = in_turn(lambda: None, lambda: by_networkx(3), rounds=3)
-    yield Figure("nearest_all_idle_networkx", mine / 400 * 1e3, peer / 3 * 1e3, "networkx single_source_dijkstra", "ms")
+    yield Figure("nearest_networkx", mine / 400 * 1e3, peer / 3 * 1e3, "networkx single_source_dijkstra", "ms")
+
+
+def snap_200k(city: City) -> Iterator[Figure]:
+    """Points all over the city to their nearest street. Ours tells edge, offset and distance; the peer, which has its
+    points and its tree ready, tells street and distance alone."""
+    network = city.network
+    low_m, high_m = network.node_xy_m.min(0), network.node_xy_m.max(0)
+    xy_m = np.random.default_rng(SEED).uniform(low_m, high_m, (200_000, 2))
+    points, tree = np.asarray(shapely.points(xy_m)), network.tree
+
+    def by_shapely() -> tuple[np.ndarray, Floats]:
+        (_, street), distance_m = tree.query_nearest(points, return_distance=True, all_matches=False)
+        return street, distance_m
+
+    (positions, distance_m), (street, expected_m) = snap(network, xy_m), by_shapely()
+    np.testing.assert_allclose(distance_m, expected_m, rtol=1e-9)
+    # where streets are equally near, as at a junction, the peer takes any of them
+    other = network.street[positions.edge] != street
+    to_ours_m = shapely.distance(points[other], network.lines[network.street[positions.edge[other]]])
+    np.testing.assert_allclose(to_ours_m, expected_m[other], rtol=1e-9)
+    mine, peer = in_turn(lambda: snap(network, xy_m), by_shapely, rounds=5)
+    yield Figure("snap_200k", mine, peer, "shapely STRtree.query_nearest", "s")
 
 
 def incident_vs_simpy(city: City) -> Iterator[Figure]:
@@ -214,13 +313,63 @@ def incident_vs_simpy(city: City) -> Iterator[Figure]:
     yield Figure("incident_vs_simpy", mine / n * 1e6, peer / n * 1e6, "bare SimPy, six events", "µs")
 
 
+MEMORY_LIMIT_MB = 150.0
+MEMORY_SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+from geodata.city import City
+from geodata.positions import snap
+from geodata.routing import RoadTravel
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * {page} / 1e6
+
+def use(folder):
+    city = City.load(Path(folder))
+    # mapped pages count as resident once they have been touched: touch them all
+    for part in (city.network, city.pieces):
+        for name in part.__dataclass_fields__:
+            np.asarray(getattr(part, name)).any()
+    loaded_mb = resident_mb()
+    units = city.posts.positions
+    n = len(units)
+    travel = RoadTravel(city.network)
+    at, _ = snap(city.network, city.network.node_xy_m[:1] + 5)
+    travel.nearest(at[0], np.arange(n), units, np.zeros(n), np.ones(n), 10)
+    return city, travel, loaded_mb
+
+use(sys.argv[1])  # code is loaded and compiled on another, small city
+before_mb = resident_mb()
+kept = use(sys.argv[2])
+print(kept[2] - before_mb, resident_mb() - before_mb)
+"""
+
+
+def city_memory(city: City) -> Iterator[Figure]:
+    """Resident memory that a saved city takes in a fresh process, with its search graph, its index of streets and one
+    query, beside the limit that we set ourselves. Linux only."""
+    with tempfile.TemporaryDirectory() as folder:
+        made_city(nodes=400, units=30).save(Path(folder) / "small")
+        city.save(Path(folder) / "city")
+        script = MEMORY_SCRIPT.format(page=os.sysconf("SC_PAGE_SIZE"))
+        command = [sys.executable, "-c", script, f"{folder}/small", f"{folder}/city"]
+        answers = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(3)]
+    pairs = [map(float, answer.split()) for answer in answers]
+    loaded_mb, used_mb = (statistics.median(values) for values in zip(*pairs, strict=True))
+    print(
+        f"city_memory: {loaded_mb:.0f} MB loaded, {used_mb:.0f} MB in use; {MEMORY_LIMIT_MB:.0f} allowed"
+    )
+    yield Figure("city_memory", used_mb, MEMORY_LIMIT_MB, "limit", "MB")
+
+
 def load_city(city: City) -> Iterator[Figure]:
     """A saved city (network, grid, posts) beside the same network as osmnx writes and reads it."""
     network = city.network
     graph = nx.MultiDiGraph(crs=f"EPSG:{network.epsg}", simplified=True)
     graph.add_nodes_from((i, {"x": x, "y": y}) for i, (x, y) in enumerate(network.node_xy_m.tolist()))
-    columns = network.tail.tolist(), network.head.tolist(), network.street.tolist(), network.length_m.tolist()
-    for tail, head, street, length_m in zip(*columns, strict=True):
+    of_edges = network.tail, network.head, network.street, network.length_m
+    for tail, head, street, length_m in zip(*(c[: network.n_open].tolist() for c in of_edges), strict=True):
         graph.add_edge(tail, head, osmid=street, length=length_m, highway="residential", oneway=False)
     with tempfile.TemporaryDirectory() as folder:
         osmnx.save_graphml(graph, Path(folder) / "graph.graphml")
@@ -236,7 +385,7 @@ def main() -> None:
     wanted = set(sys.argv[1:])
     figures = [
         figure
-        for bench in (incident_vs_simpy, nearest_all_idle, load_city)
+        for bench in (incident_vs_simpy, nearest, nearest_networkx, snap_200k, city_memory, load_city)
         if not wanted or bench.__name__ in wanted
         for figure in bench(city)
     ]

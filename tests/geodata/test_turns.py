@@ -294,9 +294,16 @@ def pairs_of(streets: Streets, network: RoadNetwork) -> set[tuple[int, int]]:
                 e for e in range(network.n_edges) if network.street[e] == street_of[name] and not network.backward[e]
             )
             node_of[int(streets.start[i])], node_of[int(streets.end[i])] = int(network.tail[a]), int(network.head[a])
+
+    def standing(row: int) -> int | None:
+        """The street of a row, or of the first one between the same junctions: lines are straight, so it lies on it."""
+        ends = {streets.start[row], streets.end[row]}
+        alike = next(i for i in range(row + 1) if {streets.start[i], streets.end[i]} == ends)
+        return street_of.get(str(row), street_of.get(str(alike)))
+
     pairs = set()
     for a, via, b, only in streets.turns.tolist():
-        come_street, into_street = street_of.get(str(a)), street_of.get(str(b))
+        come_street, into_street = standing(a), standing(b)
         if come_street is None or into_street is None:
             continue
         node = node_of[via]
