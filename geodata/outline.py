@@ -88,13 +88,23 @@ def _within(mesh: _Mesh, point_s: Floats, limit_s: float) -> shapely.Geometry:
     side_m = np.hypot(*np.moveaxis(mesh.xy_m[b] - mesh.xy_m[a], -1, 0))
     wide = (side_m > BLOCK_M).any(axis=1)
     pieces = _cut_triangles(mesh, point_s, reached, corners[~wide], limit_s)
-    ground = shapely.coverage_union_all(pieces) if len(pieces) else shapely.Polygon()
+    ground = _union(pieces)
     # beside wide open ground a reached road has a strip instead
     one, other = a[wide].ravel(), b[wide].ravel()
     along = (side_m[wide].ravel() <= STEP_M * 1.001) & reached[one] & reached[other]
     edges = np.unique(np.sort(np.stack([one[along], other[along]], 1), axis=1), axis=0)
     strips = shapely.buffer(shapely.linestrings(mesh.xy_m[edges]), STRIP_M, quad_segs=4)
-    return shapely.union_all([ground, *strips]) if len(strips) else ground
+    return shapely.union(ground, shapely.union_all(strips)) if len(strips) else ground
+
+
+def _union(pieces: NDArray[np.object_]) -> shapely.Geometry:
+    if not len(pieces):
+        return shapely.Polygon()
+    try:
+        return shapely.coverage_union_all(pieces)
+    except shapely.GEOSException:
+        # triangles that rounding has turned over do not quite match; slower, but the same to the millimetre
+        return shapely.union_all(pieces, grid_size=0.001)
 
 
 def _cut_triangles(
@@ -116,8 +126,8 @@ def _cut_triangles(
             rims = _rim(mesh, point_s, right, tip, limit_s), _rim(mesh, point_s, left, tip, limit_s)
             shape = [mesh.xy_m[left], mesh.xy_m[right], *rims]
         parts.append(shapely.polygons(np.stack(shape, axis=1)))
-    pieces = np.concatenate(parts)
-    return pieces[shapely.area(pieces) > 0]
+    # flat ones stay: without them their neighbours would not match
+    return np.concatenate(parts)
 
 
 def _rim(mesh: _Mesh, point_s: Floats, inside: Ints, outside: Ints, limit_s: float) -> Floats:
