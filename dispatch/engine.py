@@ -69,7 +69,7 @@ class _Run:
         self.problem, self.progress = problem, progress
         self.env = simpy.Environment()
         self.finished = self.env.event()
-        self.travel = problem.travel
+        self.travel, self.back = problem.travel, problem.travel.calm
         self.fleet = Fleet(problem.units, problem.city.posts.positions, problem.city.network.length_m)
         self.hour_of_week = problem.hour_of_week
 
@@ -244,8 +244,8 @@ class _Run:
             if not fleet.available[unit]:
                 return
         hour = self.hour_of_week(now_s)
-        route = self.travel.route_home(where, self.problem.units[unit].post, hour)
-        fleet.send_back(unit, route, self.travel.period(hour).time_s, now_s)
+        route = self.back.route_home(where, self.problem.units[unit].post, hour)
+        fleet.send_back(unit, route, self.back.period(hour).time_s, now_s)
         if not fleet.on_duty[unit]:
             self.note_free(unit, fleet.back_s[unit])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ class DrivingRules:
     siren: tuple[float, ...] = (1.0,) * len(RoadClass)
     """Factor on the road's speed by `RoadClass`."""
     max_kmh: float = np.inf
+    on_foot: bool = False
+    """Rules for traffic never bind it."""
     u_turn_s: float = 0.0
     """Seconds that it takes to turn round at a junction with a turn restriction, or next to one: elsewhere no quickest
     way turns round."""
@@ -41,6 +43,13 @@ class DrivingRules:
             raise ValueError(f"siren factors {self.siren}, expected {len(RoadClass)} numbers above 0")
         if not (0 <= self.contraflow <= 1 and self.max_kmh > 0 and self.u_turn_s >= 0 and self.junction_s >= 0):
             raise ValueError(f"{self}, expected a contraflow within 0 and 1, a speed above 0 and no negative time")
+
+    @property
+    def calm(self) -> DrivingRules:
+        """The same without hurry: as traffic drives, where the unit may go at all."""
+        if self.on_foot:
+            return self
+        return replace(self, turn_restrictions=True, contraflow=0.0, siren=OBEY_ALL.siren)
 
     def driven(self, network: RoadNetwork) -> Bools:
         """(m,) the edges that it may drive."""
@@ -66,7 +75,7 @@ RULES: Mapping[str, DrivingRules] = {
     "ignore_turns": DrivingRules(turn_restrictions=False),
     "emergency": DrivingRules(turn_restrictions=False, contraflow=0.5),
     "motorcycle": DrivingRules(turn_restrictions=False, contraflow=0.5, pedestrian_streets=True),
-    "foot": DrivingRules(turn_restrictions=False, contraflow=1.0, pedestrian_streets=True, max_kmh=4.5),
+    "foot": DrivingRules(turn_restrictions=False, contraflow=1.0, pedestrian_streets=True, max_kmh=4.5, on_foot=True),
 }
 """By name. The share of the speed against a one-way street is assumed; so is 4.5 km/h on foot."""
 

@@ -92,8 +92,8 @@ class Period:
         )  # fmt: skip
         """The first arguments of the searches."""
         self.near: tuple[Any, ...] = ()
-        """The first arguments of `nearest_kept`, and of `trace_home`: empty without anchors."""
         self.home: tuple[Any, ...] = ()
+        """The first arguments of `nearest_kept` and of `trace_home`, once they are kept."""
 
     def set_landmarks(self) -> None:
         """Measure the times from and to the landmarks, once: the ports that lie farthest out in some directions."""
@@ -161,6 +161,14 @@ class RoadTravel:
         self._scratch = search.Scratch.of_size(len(self.drive.xy_m))
         self._ends, self._length_m = self.drive.ends, self.drive.length_m
 
+    @cached_property
+    def calm(self) -> RoadTravel:
+        """The same for units that are in no hurry; itself where the rules say nothing of hurry."""
+        rules = self.rules.calm
+        if rules == self.rules:
+            return self
+        return RoadTravel(self.network, self.speeds, self.anchors, rules=rules, slowdowns=self.slowdowns)
+
     @property
     def digest(self) -> str:
         """SHA-256 over all that decides the times."""
@@ -196,14 +204,29 @@ class RoadTravel:
             for down in self.slowdowns:
                 if down.from_s <= since_s < down.until_s:
                     edge_s[down.edges] /= down.factor
-        period = Period(drive, drive.time_s(edge_s), s)
+        return Period(drive, drive.time_s(edge_s), s)
+
+    def keep(self, hour: int) -> None:
+        """Measure what is kept for an hour or a moment now, instead of when it is first needed."""
         if self.anchors is not None:
-            out, home = (self._keep(period, self.anchors, away) for away in (True, False))
-            period.near = out.anchor, np.stack([out.time_s, out.length_m], axis=1), len(self.anchors)
+            self._near(self.period(hour), self.anchors)
+            self.calm._home(self.calm.period(hour), self.anchors)
+
+    def _near(self, period: Period, anchors: Positions) -> tuple[Any, ...]:
+        """The first arguments of `nearest_kept`."""
+        if not period.near:
+            out = self._keep(period, anchors, away=True)
+            period.near = out.anchor, np.stack([out.time_s, out.length_m], axis=1), len(anchors)
             period.set_landmarks()
+        return period.near
+
+    def _home(self, period: Period, anchors: Positions) -> tuple[Any, ...]:
+        """The first arguments of `trace_home`."""
+        if not period.home:
+            home = self._keep(period, anchors, away=False)
             steps = np.stack([home.anchor, home.link, self._ends[home.link, search.HEAD]], axis=2)
-            period.home = steps, home.time_s, home.length_m, self._ends, period.road, s.path
-        return period
+            period.home = steps, home.time_s, home.length_m, self._ends, period.road, self._scratch.path
+        return period.home
 
     def _keep(self, period: Period, anchors: Positions, away: bool) -> Kept:
         time_s, ends = period.time_s, self._ends
@@ -301,7 +324,7 @@ class RoadTravel:
         best, cost, drive = np.empty(k, np.int64), np.empty(k), np.empty((k, 2))
         period = self.period(hour)
         n_found = nearest_kept(
-            *period.near,
+            *self._near(period, self.anchors),
             anchor,
             *period.graph,
             target.edge,
@@ -362,7 +385,7 @@ class RoadTravel:
             raise ValueError("no anchors were given to drive home to")
         post = self._anchor_at[anchor]
         count, begin, end, metres, road_s = trace_home(
-            *self.period(hour).home,
+            *self._home(self.period(hour), self.anchors),
             anchor,
             post.edge,
             post.offset_m,

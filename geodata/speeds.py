@@ -116,9 +116,9 @@ class GivenTimes:
     """For the edges that a table knows nothing of."""
 
     @classmethod
-    def peak_and_off_peak(cls, peak: str, off_peak: str) -> GivenTimes:
+    def peak_and_off_peak(cls, peak: str, off_peak: str, missing: SpeedProfile | None = None) -> GivenTimes:
         """One table for the peak hours, another for all others."""
-        return cls(tuple(np.where(is_peak(), peak, off_peak).tolist()))
+        return cls(tuple(np.where(is_peak(), peak, off_peak).tolist()), missing or SpeedProfile())
 
     def __post_init__(self) -> None:
         if len(self.table_of_hour) != HOURS_A_WEEK:

@@ -17,11 +17,12 @@ from dispatch.problem import Problem
 from dispatch.standard import ResponseStandard
 from dispatch.units import DAY_S, Shift, UnitSpec
 from geodata.city import City
+from geodata.driving import RULES
 from geodata.errors import Faults
 from geodata.network import Floats, RoadClass
 from geodata.routing import RoadTravel
 from geodata.sites import PlaceClass
-from geodata.speeds import SpeedProfile, weekly_kmh
+from geodata.speeds import GivenTimes, SpeedProfile, Speeds, weekly_kmh
 from geodata.synthetic import demo_city
 from scenarios.schema import CityPart, Scenario, ShiftPart, TurnOut
 
@@ -104,6 +105,12 @@ def check_fit(scenario: Scenario, city: City) -> None:
         faults.add("grid", "no cells", "at least one cell", "Build the city with --grid FILE or --cell-m METRES.")
     else:
         _check_weights(scenario, city, faults)
+    names = city.network.given_names
+    for key in ("given_off_peak", "given_peak"):
+        wanted = getattr(scenario.speeds, key)
+        if wanted is not None and wanted not in names:
+            known = f"one of {', '.join(names)}" if names else "roads that bring tables of times"
+            faults.add("roads", f"no table of times {wanted!r}, as speeds.{key} asks for", known, f"Remove {key}.")
     faults.raise_any()
 
 
@@ -156,18 +163,23 @@ def standard_of(scenario: Scenario) -> ResponseStandard:
     )
 
 
-def speeds_of(scenario: Scenario) -> SpeedProfile:
-    """The scenario's speeds by hour of the week: peak on working days, faster by a factor at night."""
+def speeds_of(scenario: Scenario) -> Speeds:
+    """The scenario's speeds by hour of the week: peak on working days, faster by a factor at night; or the tables of
+    times that the roads bring."""
     part = scenario.speeds
     off_peak, peak = (
         tuple(float(getattr(table, c.name.lower())) for c in RoadClass) for table in (part.off_peak_kmh, part.peak_kmh)
     )
-    return SpeedProfile(weekly_kmh(off_peak, peak, part.night_factor), off_peak)
+    profile = SpeedProfile(weekly_kmh(off_peak, peak, part.night_factor), off_peak)
+    if part.given_peak is None or part.given_off_peak is None:
+        return profile
+    return GivenTimes.peak_and_off_peak(part.given_peak, part.given_off_peak, profile)
 
 
 def travel_of(scenario: Scenario, city: City) -> RoadTravel:
-    """Travel times at the scenario's speeds, with those from the city's posts kept."""
-    return RoadTravel(city.network, speeds_of(scenario), city.posts.positions)
+    """Travel times at the scenario's speeds and by its driving rules, with those from the city's posts kept."""
+    rules = RULES[scenario.units.driving]
+    return RoadTravel(city.network, speeds_of(scenario), city.posts.positions, rules=rules)
 
 
 def units_of(scenario: Scenario, city: City, n_units: int | None = None) -> tuple[UnitSpec, ...]:

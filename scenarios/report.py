@@ -18,7 +18,7 @@ from dispatch.standard import Clock
 from geodata.city import City
 from geodata.routing import RoadTravel
 from geodata.sites import SITE_RADIUS_M
-from geodata.speeds import NIGHT_HOURS, PEAK_HOURS, SpeedProfile
+from geodata.speeds import NIGHT_HOURS, PEAK_HOURS, Speeds
 from scenarios import charts
 from scenarios.build import turn_out_by_post
 from scenarios.findings import (
@@ -65,7 +65,7 @@ REMEDY = {
 """What a planner may look at first, by the part in which most of the late seconds lie."""
 
 
-def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario: Scenario, speeds: SpeedProfile) -> str:
+def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario: Scenario, speeds: Speeds) -> str:
     """The page as HTML text."""
     headline = headline_of(log, summary, scenario)
     clock = headline.clock
@@ -188,7 +188,7 @@ def _worst_sites(sites: pd.DataFrame) -> list[dict[Any, Any]]:
     return [row | {"term": PLACE_CLASS[row["place_class"]]} for row in worst.to_dict("records")]
 
 
-def _coverage(city: City, scenario: Scenario, speeds: SpeedProfile) -> list[dict[Any, Any]]:
+def _coverage(city: City, scenario: Scenario, speeds: Speeds) -> list[dict[Any, Any]]:
     """What the posts reach within each limit when every unit is there and free."""
     limits_s = sorted(set(scenario.standard.limits_s.model_dump().values()))
     table = coverage(

@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 from dispatch.demand import HOUR_WEIGHT, WEEKDAY_WEIGHT, CellWeight
 from dispatch.policies.dispatching import POLICIES
 from dispatch.standard import Clock
+from geodata.driving import RULES
 
 PER_1000_RESIDENTS_A_YEAR = 120.0
 SHARES_TOLERANCE = 1e-3
@@ -56,6 +57,12 @@ def _local(value: datetime) -> datetime:
 def _known_policy(name: str) -> str:
     if name not in POLICIES:
         raise refusal(f'"{name}"', f"one of {', '.join(POLICIES)}", "Name a dispatching policy that exists.")
+    return name
+
+
+def _known_rules(name: str) -> str:
+    if name not in RULES:
+        raise refusal(f'"{name}"', f"one of {', '.join(RULES)}", "Name driving rules that exist.")
     return name
 
 
@@ -261,6 +268,10 @@ class UnitsPart(Part):
     speed_factor: Annotated[Positive, Field(le=3)] = Field(
         default=1.3, description="On the road's speed when driving with siren (1.0–1.6). [A]"
     )
+    driving: Annotated[Text, AfterValidator(_known_rules)] = Field(
+        default="obey_all",
+        description=f"What they may do on the way to an incident: {', '.join(RULES)}. [A]",
+    )
     turn_out_s: TurnOut = TurnOut()
     shifts: Annotated[tuple[ShiftPart, ...], Field(min_length=1), AfterValidator(_names_differ)] = Field(
         default=DAY_AND_NIGHT, description="Day 08–20 and night 20–08. [A]"
@@ -302,6 +313,18 @@ class SpeedsPart(Part):
     off_peak_kmh: OffPeakKmh = OffPeakKmh()
     peak_kmh: PeakKmh = PeakKmh()
     night_factor: Positive = Field(default=1.15, description="On the off-peak speed from 22 to 6 o'clock. [A]")
+    given_off_peak: Text | None = Field(
+        default=None, description="Name of a table of times that the roads bring, in place of the speeds."
+    )
+    given_peak: Text | None = Field(default=None, description="The same for the peak hours of working days.")
+
+    @field_validator("given_peak")
+    @classmethod
+    def _both_tables(cls, peak: str | None, info: ValidationInfo) -> str | None:
+        if (peak is None) != (info.data.get("given_off_peak") is None):
+            found = "one of given_off_peak and given_peak"
+            raise refusal(found, "both or none", "Name the table of the other hours too; it may be the same.")
+        return peak
 
 
 class Scenario(Part):

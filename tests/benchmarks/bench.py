@@ -305,7 +305,7 @@ def incident_vs_simpy(city: City) -> Iterator[Figure]:
         env.process(source())
         env.run()
 
-    prepared_s = timed(lambda: [travel.period(hour) for hour in range(24)])
+    prepared_s = timed(lambda: [travel.keep(hour) for hour in range(24)])
     mine, peer = in_turn(lambda: simulate(problem), bare, rounds=5)
     load = utilisation(simulate(problem))
     busy = load["busy_s"].sum() / load["on_duty_s"].sum()
