@@ -1,68 +1,36 @@
-"""A run as one page with a map of the city, that opens without any connection.
-
-Folium makes the page, its layers and their control; what is drawn in the layers is one compact JSON value, drawn on
-canvas by `templates/map.js`, because a page with tens of thousands of GeoJSON features is slow to load and to draw.
-"""
+"""A run as one page with a map of the city, that opens without any connection; drawn by `templates/map.js`."""
 
 from __future__ import annotations
 
-import base64
-import html
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import folium
-import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
-from branca.element import Element, MacroElement
-from jinja2 import Template
-from markupsafe import Markup
-from numpy.typing import NDArray
-from xstatic.pkg import jquery, leaflet
 
 from dispatch.log import RunLog
 from geodata.city import City
-from geodata.grid import Level
-from geodata.network import Floats, RoadClass
 from geodata.reach import reach_lines
 from geodata.routing import RoadTravel
 from geodata.speeds import Speeds
 from scenarios.build import turn_out_by_post, units_of
-from scenarios.compact import STEPS_A_DEGREE, Encoder, Shapes
+from scenarios.compact import Encoder, Shapes
 from scenarios.findings import (
     FEW_INCIDENTS,
     REACH_HOUR,
     ClassFinding,
     Headline,
     cell_table,
-    district_terms,
     headline_of,
     late_incidents,
     post_table,
     site_table,
     worst_cells,
 )
+from scenarios.mappage import SYMBOLS, backdrop_data, drawn, extent, inside, page, symbol
 from scenarios.schema import Scenario
-from scenarios.terms import (
-    BACKDROP_COLOUR,
-    PLACE_COLOUR,
-    Verdict,
-    count,
-    kind,
-    limit,
-    minutes,
-    own_file,
-    pages,
-    percent,
-    script_json,
-)
+from scenarios.terms import PLACE_COLOUR, Verdict, count, kind, limit, minutes, pages, percent
 
-ROAD_TOLERANCE_M = 2.0
-"""How far from its place a street may be drawn."""
 REACH_COLOUR = ("#08306b", "#2171b5", "#74b3e6")
 """From the shortest limit to the longest; a further one has the last colour."""
 LAYERS = {
@@ -79,6 +47,8 @@ LAYERS = {
     "posts": ("驻点 Posts", True),
 }
 """What the layer control offers, and whether it is shown at first."""
+
+
 def render_map(
     city: City,
     log: RunLog,
@@ -95,15 +65,8 @@ def render_map(
     worst = worst_cells(cells)
     late = late_incidents(log, headline.clock)
     reach = _reach(city, scenario, speeds, encoder)
-    data = {
-        "steps": STEPS_A_DEGREE,
-        "origin": encoder.origin,
-        "view": encoder.points(extent(city)),
-        "symbol": SYMBOL_PX | {"post": SYMBOL_PX["post"] if len(city.posts) <= MANY_POSTS else 16},
-        "backdrop": _backdrop(city, encoder),
-        "roads": [encoder.shapes(_roads(city, road_class)) for road_class in RoadClass],
+    data = backdrop_data(city, encoder) | {
         "reach": reach,
-        "districts": _districts(city, encoder),
         "cells": _cells(city, cells, headline, encoder),
         "worst": worst.index.tolist(),
         "late": encoder.points(late[["x_m", "y_m"]].to_numpy()),
@@ -111,7 +74,7 @@ def render_map(
         "posts": _posts(city, log, scenario, encoder),
     }
     panel = _panel(city, worst, headline, scenario, reach)
-    return page(f"{city.name} {city.name_en} · 1-3-5", panel, data, tiles=tiles)
+    return page(f"{city.name} {city.name_en} · 1-3-5", panel, data, "map.js", LAYERS, tiles=tiles)
 
 
 def _reach(city: City, scenario: Scenario, speeds: Speeds, encoder: Encoder) -> list[dict[str, Any]]:
@@ -240,5 +203,3 @@ def _panel(city: City, worst: pd.DataFrame, headline: Headline, scenario: Scenar
             symbols={name: symbol(name) for name in SYMBOLS},
         )
     )
-
-

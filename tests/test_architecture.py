@@ -16,7 +16,7 @@ ROOMS = {
     "osmium": {"geodata/readers/osm.py"},
     "networkx": {"geodata/readers/", "geodata/synthetic/"},
     "simpy": {"dispatch/engine.py"},
-    "folium": {"scenarios/maps.py"},
+    "folium": {"scenarios/mappage.py"},
     "matplotlib": {"scenarios/charts.py"},
     "typer": {"scenarios/cli.py", "scenarios/cli_city.py", "scenarios/console.py"},
 }
