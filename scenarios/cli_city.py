@@ -295,3 +295,37 @@ def _written(path: Path, layers: Mapping[str, Sized]) -> None:
     print(path)
     for name, rows in layers.items():
         print(f"  {name:<18}{len(rows):>10,}")
+
+
+@city_app.command("map")
+def draw_city_map(
+    city: CityName,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Page to write.", show_default="CITY-map.html")
+    ] = None,
+    tiles: Annotated[bool, typer.Option("--tiles", help="Over a street map from the internet.")] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw a city and every fault of it as one page, that opens without a network."""
+    from geodata.check import city_faults
+    from scenarios.build import city_named
+    from scenarios.citymap import check_page, render_city_map
+    from scenarios.console import watch
+    from scenarios.run import write_whole
+
+    target = out or Path(f"{Path(city).resolve().name}-map.html")
+    check_page(target, force=force)
+    with watch(quiet) as progress:
+        progress("City", 0)
+        found = city_named(city)
+        progress("City", 1)
+        progress("Faults", 0)
+        faults = city_faults(found)
+        progress("Faults", 1)
+        progress("Map", 0)
+        text = render_city_map(found, faults, tiles=tiles)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, text)
+        progress("Map", 1)
+    print(target)

@@ -35,6 +35,8 @@ WRITTEN_BY = '<meta name="generator" content="Patrol 135">'
 """By which a page of ours is known again."""
 ROAD_TOLERANCE_M = 2.0
 """How far from its place a street may be drawn."""
+ROAD_COLOUR = ("#8f867b", "#a39b91", "#b9b3aa", "#c6c1ba", "#7fa387")
+"""By `RoadClass`."""
 SYMBOL_PX = {"post": 26, "vital": 20, "key": 12, "general": 11, "rank": 18}
 MANY_POSTS = 40
 """With more, their symbols are smaller."""
@@ -55,6 +57,7 @@ def backdrop_data(city: City, encoder: Encoder) -> dict[str, Any]:
         "view": encoder.points(extent(city)),
         "symbol": SYMBOL_PX | {"post": SYMBOL_PX["post"] if len(city.posts) <= MANY_POSTS else 16},
         "backdrop": _backdrop(city, encoder),
+        "road_colour": ROAD_COLOUR,
         "roads": [encoder.shapes(_roads(city, road_class)) for road_class in RoadClass],
         "districts": _districts(city, encoder),
     }
@@ -79,9 +82,10 @@ def _backdrop(city: City, encoder: Encoder) -> list[dict[str, Any]]:
     return areas
 
 
-def drawn(lines: shapely.MultiLineString) -> NDArray[np.object_]:
-    """Lines joined where two meet, with the points that the eye needs."""
-    joined = shapely.get_parts(shapely.line_merge(lines))
+def drawn(lines: shapely.MultiLineString, *, directed: bool = False) -> NDArray[np.object_]:
+    """Lines joined where two meet, with the points that the eye needs; `directed`: only where one goes on as the
+    other."""
+    joined = shapely.get_parts(shapely.line_merge(lines, directed=directed))
     # line by line, as the pieces need not mind each other: that is many times as fast
     return np.asarray(shapely.simplify(joined, ROAD_TOLERANCE_M, preserve_topology=False), object)
 

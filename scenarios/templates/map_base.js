@@ -82,9 +82,8 @@ function patrolBase(map, panes, pointed) {
 
   function roads(layer) {
     const width = [3.2, 2.2, 1.2, 0.7];
-    const grey = ["#8f867b", "#a39b91", "#b9b3aa", "#c6c1ba"];
     for (let i = 3; i >= 0; i--) {
-      draw(L.polyline, "roads", data.roads[i], { color: grey[i], weight: width[i], opacity: 0.9 }, layer);
+      draw(L.polyline, "roads", data.roads[i], { color: data.road_colour[i], weight: width[i], opacity: 0.9 }, layer);
     }
   }
 
