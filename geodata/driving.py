@@ -96,6 +96,10 @@ class DriveGraph:
     """(q - m,) seconds."""
     node: Ints
     """(p,) the network's node of each port."""
+    driven: Bools
+    """(m,) the edges that may be driven."""
+    edges_of_street: Ints
+    """(s, 2) the edges along each street's line and against it."""
 
     @classmethod
     def of(cls, network: RoadNetwork, rules: DrivingRules) -> DriveGraph:
@@ -108,12 +112,16 @@ class DriveGraph:
         reverse = network.reverse
         ends = np.stack([ports.tail, ports.head, np.where(driven[reverse], reverse, -1)], axis=1)
         none = np.full((len(ports.connector), 1), -1)
+        edges = np.empty((network.n_streets, 2), np.int32)
+        edges[network.street, network.backward.astype(int)] = np.arange(network.n_edges)
         return cls(
             xy_m=network.node_xy_m[ports.node],
             ends=np.concatenate([ends, np.hstack([ports.connector, none])]).astype(np.int32),
             length_m=np.concatenate([network.length_m, np.zeros(len(ports.connector))]),
             connector_s=ports.connector_s,
             node=ports.node.astype(np.int32),
+            driven=driven,
+            edges_of_street=edges,
         )
 
     def time_s(self, edge_s: Floats) -> Floats:

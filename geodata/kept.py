@@ -25,8 +25,6 @@ from geodata.search import (
     nearest_with_drives,
     offer,
     part_s,
-    pop,
-    push,
 )
 
 KEPT = 8
@@ -49,11 +47,47 @@ class Kept(NamedTuple):
 
 
 @compiled
+def push(heap_s: Any, heap_node: Any, size: int, key: float, node: int) -> int:
+    """Add a node to a binary heap of the given size; its new size."""
+    i = size
+    while i > 0:
+        above = (i - 1) >> 1
+        if heap_s[above] <= key:
+            break
+        heap_s[i] = heap_s[above]
+        heap_node[i] = heap_node[above]
+        i = above
+    heap_s[i] = key
+    heap_node[i] = node
+    return size + 1
+
+
+@compiled
+def pop(heap_s: Any, heap_node: Any, size: int) -> int:
+    """Take the least entry, which the caller has read at 0, off a heap; its new size."""
+    size -= 1
+    key = heap_s[size]
+    node = heap_node[size]
+    i = 0
+    child = 1
+    while child < size:
+        if child + 1 < size and heap_s[child + 1] < heap_s[child]:
+            child += 1
+        if heap_s[child] >= key:
+            break
+        heap_s[i] = heap_s[child]
+        heap_node[i] = heap_node[child]
+        i = child
+        child = 2 * i + 1
+    heap_s[i] = key
+    heap_node[i] = node
+    return size
+
+
+@compiled
 def keep(
     first: Any,
-    other: Any,
-    link_s: Any,
-    edge_of_link: Any,
+    links: Any,
     edge_m: Any,
     seed_node: Any,
     seed_s: Any,
@@ -89,12 +123,12 @@ def keep(
             continue
         metres = length_m[node, at]
         for j in range(first[node], first[node + 1]):
-            road = reached + link_s[j]
-            e = edge_of_link[j]
-            if _note(anchor, time_s, length_m, link, other[j], who, road, metres + edge_m[e], e):
+            road = reached + links[j]["s"]
+            other, e = links[j]["other"], links[j]["edge"]
+            if _note(anchor, time_s, length_m, link, other, who, road, metres + edge_m[e], e):
                 if size == len(heap_s):
                     heap_s, heap_label = np.append(heap_s, heap_s), np.append(heap_label, heap_label)
-                size = push(heap_s, heap_label, size, road, other[j] * np.int64(2**31) + who)
+                size = push(heap_s, heap_label, size, road, other * np.int64(2**31) + who)
     return anchor, time_s, length_m, link
 
 

@@ -8,6 +8,7 @@ the roads beyond, leaves holes around what is not reached, and never joins two b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import geopandas as gpd
@@ -43,24 +44,21 @@ class _Mesh(NamedTuple):
     """(t, 3)"""
 
 
+@lru_cache(maxsize=1)
 def _mesh(network: RoadNetwork) -> _Mesh:
-    """Made when first asked for and kept with the network."""
-    kept = vars(network)
-    if "mesh" not in kept:
-        count = np.maximum(np.ceil(network.street_length_m / STEP_M).astype(np.int64), 1) + 1
-        street = np.repeat(np.arange(network.n_streets, dtype=np.int32), count)
-        place = np.arange(len(street)) - np.repeat(np.cumsum(count) - count, count)
-        share = place / np.repeat(count - 1, count)
-        # to the millimetre, so that streets end in one point where they meet
-        xy = np.round(points_along(network.shape_first, network.shape_xy_m, street, share), 3)
-        order = np.lexsort((xy[:, 1], xy[:, 0]))
-        xy, street, share = xy[order], street[order], share[order]
-        first = np.flatnonzero(np.r_[True, (np.diff(xy, axis=0) != 0).any(axis=1)])
-        xy = xy[first]
-        corners = Delaunay(xy - xy.mean(axis=0)).simplices
-        kept["mesh"] = _Mesh(xy, street, share, first, corners.astype(np.int32))
-    mesh: _Mesh = kept["mesh"]
-    return mesh
+    """Kept for the network that was asked about last."""
+    count = np.maximum(np.ceil(network.street_length_m / STEP_M).astype(np.int64), 1) + 1
+    street = np.repeat(np.arange(network.n_streets, dtype=np.int32), count)
+    place = np.arange(len(street)) - np.repeat(np.cumsum(count) - count, count)
+    share = place / np.repeat(count - 1, count)
+    # to the millimetre, so that streets end in one point where they meet
+    xy = np.round(points_along(network.shape_first, network.shape_xy_m, street, share), 3)
+    order = np.lexsort((xy[:, 1], xy[:, 0]))
+    xy, street, share = xy[order], street[order], share[order]
+    first = np.flatnonzero(np.r_[True, (np.diff(xy, axis=0) != 0).any(axis=1)])
+    xy = xy[first]
+    corners = Delaunay(xy - xy.mean(axis=0)).simplices
+    return _Mesh(xy, street, share, first, corners.astype(np.int32))
 
 
 def reach_polygons(found: Reach, limits_s: Sequence[float]) -> gpd.GeoDataFrame:

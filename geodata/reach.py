@@ -19,12 +19,10 @@ from geodata.city import City
 from geodata.lines import cut_lines
 from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Positions, snap
-from geodata.routing import Period, RoadTravel, part_s
+from geodata.routing import RoadTravel, part_s
 from geodata.search import HEAD, TAIL, TWIN
-from geodata.spread import LINK, bands, pass_places, seconds_at, spread
+from geodata.spread import bands, pass_places, seconds_at, spread
 
-STEP = 2.0
-"""Of the mean link's seconds: how much of what waits in a search is worked off at once. Measured."""
 WELL_REACHED = 0.9
 """A cell counts as reached when so much of its road is. Assumed, after the usual target of 90 %."""
 
@@ -142,42 +140,14 @@ def reach(
     port = TAIL if backward else HEAD
     seeds = np.r_[ends[edge, port], ends[twin[two_way], port]]
     seed_s = np.r_[own_s + late_s, (twin_s + late_s)[two_way]]
-    port_s = spread(*links(period, backward), seeds, seed_s, float(limit_s * speed_factor))
+    links, streets = (period.inward, period.streets_inward) if backward else (period.outward, period.streets_outward)
+    port_s = spread(*links, seeds, seed_s, float(limit_s * speed_factor))
     at_street, at_share = on_street(network, positions)
     order = np.lexsort((at_share, at_street))
     at_street, at_share, at_s = at_street[order], at_share[order], late_s[order] / speed_factor
-    roads = *_streets(travel, period, backward), port_s, 1 / speed_factor
+    roads = *streets, port_s, 1 / speed_factor
     pass_places(*roads, at_street, at_share, at_s)
     return Reach(network=network, limit_s=float(limit_s), streets=(*roads, at_street, at_share, at_s))
-
-
-def links(period: Period, inward: bool) -> tuple[Any, ...]:
-    """The first arguments of the searches of `geodata.spread`, made when first asked for and kept with the period."""
-    kept = vars(period)
-    key = "spread_inward" if inward else "spread_outward"
-    if key not in kept:
-        some = period.inward if inward else period.outward
-        records = np.empty(len(some.edge), LINK)
-        records["s"], records["other"], records["edge"] = some.time_s, some.other, some.edge
-        kept[key] = some.first, records, STEP * float(some.time_s.mean())
-    found: tuple[Any, ...] = kept[key]
-    return found
-
-
-def _streets(travel: RoadTravel, period: Period, inward: bool) -> tuple[Ints, Floats]:
-    """`ports` and `street_s` as `geodata.spread` has them, kept likewise."""
-    kept = vars(period)
-    key = "streets_inward" if inward else "streets_outward"
-    if key not in kept:
-        network, ends = travel.network, travel.drive.ends
-        edge = np.empty((network.n_streets, 2), np.int32)
-        edge[network.street, network.backward.astype(int)] = np.arange(network.n_edges)
-        # who comes to the beginning of a line drives against it
-        edge = edge[:, ::-1] if inward else edge
-        ports = np.where(travel.rules.driven(network)[edge], ends[edge, HEAD if inward else TAIL], -1)
-        kept[key] = ports.astype(np.int32), period.time_s[edge]
-    found: tuple[Ints, Floats] = kept[key]
-    return found
 
 
 def reach_stretches(

@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +18,11 @@ from geodata.kept import BY_HEAD, BY_TAIL, KEPT, Kept, keep, nearest_kept, trace
 from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, Slowdown, SpeedProfile, Speeds
+from geodata.spread import spread
 
 Rows = NDArray[np.int64]
+STEP = 2.0
+"""Of the mean link's seconds: how much of what waits in a spread is worked off at once. Measured."""
 BUCKET_S = 2.0
 """What waits in a search is sorted so finely. Measured."""
 LANDMARKS = 8
@@ -55,23 +57,23 @@ class Links(NamedTuple):
 
     first: Ints
     """(p + 1,) those at port i are first[i]:first[i + 1]."""
-    other: Ints
-    """(l,) the port at the other end."""
-    time_s: Floats
-    """(l,)"""
-    edge: Ints
-    """(l,)"""
+    record: NDArray[np.void]
+    """(l,) of `search.LINK`."""
+    step_s: float
+    """How much of what waits in a spread is worked off at once."""
 
     @classmethod
     def of(cls, at: Ints, other: Ints, time_s: Floats, n_ports: int) -> Links:
         open_edges = np.flatnonzero(np.isfinite(time_s)).astype(np.int32)
         edge = open_edges[np.argsort(at[open_edges], kind="stable")]
+        record = np.empty(len(edge), search.LINK)
+        record["s"], record["other"], record["edge"] = time_s[edge], other[edge], edge
         first = np.searchsorted(at[edge], np.arange(n_ports + 1)).astype(np.int32)
-        return cls(first, other[edge], time_s[edge], edge)
+        return cls(first, record, STEP * float(record["s"].mean()))
 
 
 class Period:
-    """Hours of equal times, ready for the searches."""
+    """Hours of equal times, ready for the searches; what only some of them need is made when it is first needed."""
 
     def __init__(self, drive: DriveGraph, time_s: Floats, scratch: search.Scratch) -> None:
         self._drive = drive
@@ -82,13 +84,11 @@ class Period:
         tail, head = drive.ends[:, search.TAIL], drive.ends[:, search.HEAD]
         self.inward = Links.of(head, tail, time_s, len(drive.xy_m))
         """By the port that they enter."""
-        links = np.empty(len(self.inward.edge), search.LINK)
-        links["s"], links["other"], links["edge"] = self.inward.time_s, self.inward.other, self.inward.edge
         # the ring of buckets must hold twice the longest link
-        bucket_s = max(BUCKET_S, 2 * float(links["s"].max()) / (search.BUCKETS - 4))
+        bucket_s = max(BUCKET_S, 2 * float(self.inward.record["s"].max()) / (search.BUCKETS - 4))
         none = np.empty((len(drive.xy_m), 0), np.float32)
         self.graph: tuple[Any, ...] = (
-            self.inward.first, links, drive.ends, self.road, none, bucket_s, *scratch[:3], scratch.path
+            *self.inward[:2], drive.ends, self.road, none, bucket_s, *scratch[:3], scratch.path
         )  # fmt: skip
         """The first arguments of the searches."""
         self.near: tuple[Any, ...] = ()
@@ -99,17 +99,12 @@ class Period:
         """Measure the times from and to the landmarks, once: the ports that lie farthest out in some directions."""
         if self.graph[MARKS].shape[1]:
             return
-        n_ports, ports = len(self._drive.xy_m), np.unique(self.inward.other)
+        ports = np.unique(self.inward.record["other"])
         turn = 2 * np.pi * np.arange(LANDMARKS) / LANDMARKS
         out = self._drive.xy_m[ports] @ np.stack([np.cos(turn), np.sin(turn)])
-        landmarks = np.unique(ports[out.argmax(axis=0)])
-        table = np.empty((2 * len(landmarks), n_ports), np.float32)
-        dist_s = np.empty(n_ports)
-        heap = np.empty(len(self.inward.edge) + 1), np.empty(len(self.inward.edge) + 1, np.int32)
-        for row, (links, node) in zip(table, product((self.outward, self.inward), landmarks), strict=True):
-            search.spread(*links[:3], *heap, np.array([node]), np.zeros(1), np.inf, dist_s)
-            row[:] = dist_s
-        marks = np.ascontiguousarray(table.T)
+        seeds = np.unique(ports[out.argmax(axis=0)])[:, None]
+        times_s = [spread(*links, seed, np.zeros(1), np.inf) for links in (self.outward, self.inward) for seed in seeds]
+        marks = np.ascontiguousarray(np.stack(times_s, axis=1, dtype=np.float32))
         self.graph = (*self.graph[:MARKS], marks, *self.graph[MARKS + 1 :])
 
     @cached_property
@@ -117,6 +112,22 @@ class Period:
         """By the port that they leave."""
         tail, head = self._drive.ends[:, search.TAIL], self._drive.ends[:, search.HEAD]
         return Links.of(tail, head, self.time_s, len(self._drive.xy_m))
+
+    @cached_property
+    def streets_outward(self) -> tuple[Ints, Floats]:
+        """`ports` and `street_s` as `geodata.spread` has them."""
+        return self._streets(inward=False)
+
+    @cached_property
+    def streets_inward(self) -> tuple[Ints, Floats]:
+        """The same against the traffic."""
+        return self._streets(inward=True)
+
+    def _streets(self, *, inward: bool) -> tuple[Ints, Floats]:
+        # who comes to the beginning of a line drives against it
+        edge = self._drive.edges_of_street[:, :: -1 if inward else 1]
+        ports = np.where(self._drive.driven[edge], self._drive.ends[edge, search.HEAD if inward else search.TAIL], -1)
+        return ports.astype(np.int32), self.time_s[edge]
 
 
 class NoWayError(ValueError):
@@ -239,7 +250,7 @@ class RoadTravel:
         links = period.outward if away else period.inward
         return Kept(
             *keep(
-                *links,
+                *links[:2],
                 self._length_m,
                 np.r_[ends[edge, end], ends[twin[two_way], end]],
                 np.r_[own_s, twin_s[two_way]],
@@ -395,14 +406,6 @@ class RoadTravel:
         if not count:
             return self.route(origin, post, hour)
         return Route(self._edges_of_path(count), begin, end, road_s, metres)
-
-    def times(self, origins: Positions, target: Position, hour: int) -> Floats:
-        """(n,) seconds at the roads' speed from each of n origins to one position."""
-        n = len(origins)
-        rows, seconds = self.nearest(target, np.arange(n), origins, np.zeros(n), np.ones(n), hour, n)
-        result = np.full(n, np.inf)
-        result[rows] = seconds
-        return result
 
 
 def part_s(share: Floats, edge_s: Floats) -> Floats:

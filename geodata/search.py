@@ -117,44 +117,6 @@ def _leave(nodes: Any, buckets: Any, i: int) -> None:
 
 
 @compiled
-def push(heap_s: Any, heap_node: Any, size: int, key: float, node: int) -> int:
-    """Add a node to a binary heap of the given size; its new size."""
-    i = size
-    while i > 0:
-        above = (i - 1) >> 1
-        if heap_s[above] <= key:
-            break
-        heap_s[i] = heap_s[above]
-        heap_node[i] = heap_node[above]
-        i = above
-    heap_s[i] = key
-    heap_node[i] = node
-    return size + 1
-
-
-@compiled
-def pop(heap_s: Any, heap_node: Any, size: int) -> int:
-    """Take the least entry, which the caller has read at 0, off a heap; its new size."""
-    size -= 1
-    key = heap_s[size]
-    node = heap_node[size]
-    i = 0
-    child = 1
-    while child < size:
-        if child + 1 < size and heap_s[child + 1] < heap_s[child]:
-            child += 1
-        if heap_s[child] >= key:
-            break
-        heap_s[i] = heap_s[child]
-        heap_node[i] = heap_node[child]
-        i = child
-        child = 2 * i + 1
-    heap_s[i] = key
-    heap_node[i] = node
-    return size
-
-
-@compiled
 def offer(best: Any, best_cost: Any, n_best: int, row: int, cost: float) -> int:
     """Put a row into the sorted list of the best, once; the list's new length. Ties break by row."""
     k = len(best)
@@ -512,37 +474,3 @@ def bound_s(ends: Any, road: Any, marks: Any, edge: int, share: float, target_ed
             rest_s = part_s(target_share if enter == 0 else 1.0 - target_share, road[into, SECONDS])
             least = min(least, left_s + rest_s + at_least_s(marks, ends[out, HEAD], ends[into, TAIL]))
     return least
-
-
-@compiled
-def spread(
-    first: Any,
-    other: Any,
-    time_s: Any,
-    heap_s: Any,
-    heap_node: Any,
-    seeds: Any,
-    seed_s: Any,
-    limit_s: float,
-    dist_s: Any,
-) -> None:
-    """Least seconds from any seed to every node within the limit; the rest of `dist_s` keeps infinity."""
-    dist_s[:] = np.inf
-    size = 0
-    for i in range(len(seeds)):
-        if seed_s[i] <= limit_s and seed_s[i] < dist_s[seeds[i]]:
-            dist_s[seeds[i]] = seed_s[i]
-            if size == len(heap_s):
-                raise ValueError("more seeds than the working memory holds")
-            size = push(heap_s, heap_node, size, seed_s[i], seeds[i])
-    while size > 0:
-        reached = heap_s[0]
-        node = heap_node[0]
-        size = pop(heap_s, heap_node, size)
-        if reached > dist_s[node]:
-            continue
-        for j in range(first[node], first[node + 1]):
-            road = reached + time_s[j]
-            if road <= limit_s and road < dist_s[other[j]]:
-                dist_s[other[j]] = road
-                size = push(heap_s, heap_node, size, road, other[j])

@@ -1,7 +1,7 @@
 """The compiled spread: least seconds over the roads from many places at once, and what follows from it along streets.
 
 Plain arrays in and out; `geodata.reach` and `geodata.timetable` give them their meaning. The links of port i are
-first[i]:first[i + 1].
+first[i]:first[i + 1], as `geodata.search.LINK` has them.
 
 What waits in a search lies in two piles, near and far. The near one is worked off, last in first out, which stays in
 one place of the memory; then the times a step further become near. A port that is found nearer meanwhile is worked off
@@ -21,10 +21,8 @@ from typing import Any
 import numpy as np
 
 from geodata.compiled import compiled
-from geodata.search import HEAD, TAIL, TWIN
+from geodata.search import HEAD, SECONDS, TAIL, TWIN, direct_s, part_s
 
-LINK = np.dtype([("s", "f8"), ("other", "i4"), ("edge", "i4")])
-"""A link of a port: seconds, the port at the other end, and the edge that it is."""
 IDLE, NEAR, FAR = 0, 1, 2
 """Where a port waits."""
 
@@ -101,12 +99,6 @@ def spread(first: Any, links: Any, step_s: float, seeds: Any, seed_s: Any, limit
 
 
 @compiled
-def _part_s(share: float, seconds: float) -> float:
-    """Seconds along a share of a street; none along no share, even of a closed one."""
-    return share * seconds if share > 0.0 else 0.0
-
-
-@compiled
 def _end_s(port_s: Any, port: int, slowness: float) -> float:
     return port_s[port] * slowness if port >= 0 else np.inf
 
@@ -121,13 +113,13 @@ def pass_places(
         before_s, since = _end_s(port_s, ports[s, 0], slowness), 0.0
         if i > 0 and at_street[i - 1] == s:
             before_s, since = at_s[i - 1], at_share[i - 1]
-        at_s[i] = min(at_s[i], before_s + _part_s(at_share[i] - since, street_s[s, 0] * slowness))
+        at_s[i] = min(at_s[i], before_s + part_s(at_share[i] - since, street_s[s, 0] * slowness))
     for i in range(len(at_street) - 1, -1, -1):
         s = at_street[i]
         after_s, until = _end_s(port_s, ports[s, 1], slowness), 1.0
         if i + 1 < len(at_street) and at_street[i + 1] == s:
             after_s, until = at_s[i + 1], at_share[i + 1]
-        at_s[i] = min(at_s[i], after_s + _part_s(until - at_share[i], street_s[s, 1] * slowness))
+        at_s[i] = min(at_s[i], after_s + part_s(until - at_share[i], street_s[s, 1] * slowness))
 
 
 @compiled
@@ -155,8 +147,8 @@ def seconds_at(
                 high, high_s = at_share[j], at_s[j]
                 break
             low, low_s = at_share[j], at_s[j]
-        rising = low_s + _part_s(share[i] - low, street_s[s, 0] * slowness)
-        seconds[i] = min(rising, high_s + _part_s(high - share[i], street_s[s, 1] * slowness))
+        rising = low_s + part_s(share[i] - low, street_s[s, 0] * slowness)
+        seconds[i] = min(rising, high_s + part_s(high - share[i], street_s[s, 1] * slowness))
     return seconds
 
 
@@ -258,28 +250,12 @@ def _rim(left_s: float, pace_s: float, begin: float, peak: float) -> float:
 
 
 @compiled
-def _direct_s(ends: Any, time_s: Any, edge: int, share: float, to_edge: int, to_share: float) -> float:
-    """Seconds along the street that two positions share; infinity where they share none."""
-    back = ends[to_edge, TWIN]
-    if edge == back:
-        share = 1.0 - share
-    elif edge != to_edge:
-        return np.inf
-    seconds = np.inf
-    if share <= to_share:
-        seconds = _part_s(to_share - share, time_s[to_edge])
-    if share >= to_share and back >= 0:
-        seconds = min(seconds, _part_s(share - to_share, time_s[back]))
-    return seconds
-
-
-@compiled
 def times_table(
     first: Any,
     links: Any,
     step_s: float,
     ends: Any,
-    time_s: Any,
+    road: Any,
     edge: Any,
     share: Any,
     to_edge: Any,
@@ -299,10 +275,10 @@ def times_table(
     for j in range(k):
         part = 1.0 - to_share[j] if inward else to_share[j]
         twin = ends[to_edge[j], TWIN]
-        goal[j, 0], goal_s[j, 0] = ends[to_edge[j], near], _part_s(part, time_s[to_edge[j]])
+        goal[j, 0], goal_s[j, 0] = ends[to_edge[j], near], part_s(part, road[to_edge[j], SECONDS])
         wanted[goal[j, 0]] = True
         if twin >= 0:
-            goal[j, 1], goal_s[j, 1] = ends[twin, near], _part_s(1.0 - part, time_s[twin])
+            goal[j, 1], goal_s[j, 1] = ends[twin, near], part_s(1.0 - part, road[twin, SECONDS])
             wanted[goal[j, 1]] = True
     port_s = np.empty(n_ports)
     state = np.empty(n_ports, np.uint8)
@@ -315,7 +291,7 @@ def times_table(
         for side in range(2):
             along = edge[i] if side == 0 else ends[edge[i], TWIN]
             if along >= 0:
-                port, seconds = ends[along, away], _part_s(part if side == 0 else 1.0 - part, time_s[along])
+                port, seconds = ends[along, away], part_s(part if side == 0 else 1.0 - part, road[along, SECONDS])
                 if seconds <= limit_s and seconds < port_s[port]:
                     port_s[port] = seconds
                     if state[port] == IDLE:
@@ -325,9 +301,9 @@ def times_table(
         _work_off(first, links, step_s, limit_s, port_s, state, pile, n_far, wanted.copy())
         for j in range(k):
             if inward:
-                seconds = _direct_s(ends, time_s, to_edge[j], to_share[j], edge[i], share[i])
+                seconds = direct_s(ends, road, to_edge[j], to_share[j], edge[i], share[i])
             else:
-                seconds = _direct_s(ends, time_s, edge[i], share[i], to_edge[j], to_share[j])
+                seconds = direct_s(ends, road, edge[i], share[i], to_edge[j], to_share[j])
             for side in range(2):
                 if goal[j, side] >= 0:
                     seconds = min(seconds, port_s[goal[j, side]] + goal_s[j, side])

@@ -8,7 +8,6 @@ import shapely
 from geodata.lines import cut_points
 from geodata.network import Floats, RoadNetwork
 from geodata.positions import Position, Positions
-from geodata.reach import links
 from geodata.routing import RoadTravel, Route
 from geodata.spread import times_table
 
@@ -31,9 +30,9 @@ def times_between(
     period, length_m = travel.period(hour), travel.network.length_m
     share = [np.clip(places.offset_m / length_m[places.edge], 0, 1) for places in (one, many)]
     table: Floats = times_table(
-        *links(period, inward),
+        *(period.inward if inward else period.outward),
         travel.drive.ends,
-        period.time_s,
+        period.road,
         one.edge,
         share[0],
         many.edge,

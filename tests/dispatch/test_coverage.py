@@ -19,6 +19,7 @@ from geodata.reach import reach_lines, reach_stretches
 from geodata.routing import RoadTravel
 from geodata.sites import Posts, Sites
 from geodata.speeds import SpeedProfile
+from geodata.timetable import times_to
 
 MONDAY_18 = 18
 """In the evening peak: 21 km/h on an arterial."""
@@ -226,7 +227,7 @@ def test_coverage_equals_the_share_of_points_along_the_streets_that_are_reached_
         for along_m in low + (np.arange(n) + 0.5) * (high - low) / n:
             offset_m = network.length_m[edge] - along_m if network.backward[edge] else along_m
             goal = Positions(np.array([edge], np.int32), np.array([offset_m]))[0]
-            seconds = 30 + travel.times(posts, goal, MONDAY_18).min() / 1.3
+            seconds = 30 + times_to(travel, posts, goal, MONDAY_18).min() / 1.3
             inside[cell] += (seconds <= 60 * np.array(minutes)) * (high - low) / n
             total[cell] += (high - low) / n
     assert shares == pytest.approx(inside / total[:, None], abs=0.015)

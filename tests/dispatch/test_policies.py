@@ -15,6 +15,7 @@ from dispatch.standard import ResponseStandard
 from dispatch.units import UnitSpec
 from geodata.positions import Positions, locate
 from geodata.routing import RoadTravel
+from geodata.timetable import times_to
 
 MONDAY_8 = 8
 
@@ -44,7 +45,7 @@ def situation(pose, target, where, **changed) -> Situation:
 
 def costs(at: Situation, travel: RoadTravel) -> np.ndarray:
     """Expected seconds to the scene of every unit, whether it may be sent or not."""
-    return at.turn_out_s + at.slowness * travel.times(at.positions, at.target, at.hour)
+    return at.turn_out_s + at.slowness * times_to(travel, at.positions, at.target, at.hour)
 
 
 def test_every_decision_of_a_run_is_that_of_an_exhaustive_comparison(pose, plain) -> None:

@@ -116,3 +116,12 @@ def reference_times(
                 along = [part(share - begin, edge) for e, begin in ways(origin) if e == edge and begin <= share]
                 table[i, j] = min([table[i, j], *along, *(s + part(share, edge) for s in found)])
     return table
+
+
+def searched_times(travel: RoadTravel, origins: Positions, target: Position, hour: int) -> np.ndarray:
+    """(n,) seconds to one target by the search that finds the nearest, asked for all of them; infinite for none."""
+    n = len(origins)
+    rows, seconds = travel.nearest(target, np.arange(n), origins, np.zeros(n), np.ones(n), hour, n)
+    times = np.full(n, np.inf)
+    times[rows] = seconds
+    return times

@@ -154,4 +154,4 @@ def test_the_given_times_of_a_real_city_agree_with_scipy() -> None:
         between = dijkstra(graph, indices=end[:20])[:, begin[20:]]
         expected = ((1 - share) * own_s)[:20, None] + between + (share * own_s)[20:]
         assert times_between(travel, origins, targets, 10) == pytest.approx(expected, abs=1e-6)
-        assert travel.times(origins, targets[0], 10) == pytest.approx(expected[:, 0], abs=1e-6)
+        assert times_to(travel, origins, targets[0], 10) == pytest.approx(expected[:, 0], abs=1e-6)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from reference import searched_times
 
 from geodata.defects import Defect
 from geodata.driving import RULES, DrivingRules
@@ -145,7 +146,9 @@ def test_turning_round_takes_its_time() -> None:
     place = middle(network, 3, 4)
     one = Positions(np.array([place.edge], np.int32), np.array([place.offset_m]))
     target = middle(network, 4, 7)
-    times = [RoadTravel(network, rules=DrivingRules(u_turn_s=s)).times(one, target, HOUR)[0] for s in (0, 4, 60)]
+    times = [
+        searched_times(RoadTravel(network, rules=DrivingRules(u_turn_s=s)), one, target, HOUR)[0] for s in (0, 4, 60)
+    ]
     block_s = RoadTravel(network).edge_time_s(HOUR)[place.edge]
     assert times == pytest.approx([3 * block_s, 3 * block_s + 4, 4 * block_s])
 
@@ -202,7 +205,7 @@ def test_on_a_one_way_street_contraflow_may_turn_back() -> None:
     at = edge(network, 4, 3)
     one = Positions(np.array([at], np.int32), np.array([60.0]))
     own = RoadTravel(network).edge_time_s(HOUR)[at]
-    assert travel.times(one, Position(at, 40.0), HOUR) == pytest.approx([0.2 * own / 0.5])
+    assert searched_times(travel, one, Position(at, 40.0), HOUR) == pytest.approx([0.2 * own / 0.5])
 
 
 def test_pedestrian_streets_serve_those_who_may_use_them() -> None:
@@ -222,7 +225,7 @@ def test_no_named_rule_is_slower_than_the_one_that_obeys_but_who_walks(name: str
     places = Positions(np.arange(network.n_open, dtype=np.int32), np.full(network.n_open, 30.0))
     obeying, other = RoadTravel(network), RoadTravel(network, rules=RULES[name])
     for target in list(places)[::5]:
-        times, asked = obeying.times(places, target, HOUR), other.times(places, target, HOUR)
+        times, asked = searched_times(obeying, places, target, HOUR), searched_times(other, places, target, HOUR)
         assert (asked >= times).all() if name == "foot" else (asked <= times + 1e-9).all()
 
 
@@ -406,7 +409,7 @@ def test_times_agree_with_a_search_from_edge_to_edge(seed: int, rules: DrivingRu
     travel = RoadTravel(network, rules=rules)
     origins, target = random_positions(network, rng, 6), random_positions(network, rng, 1)[0]
     expected = reference_times(network, rules, origins, target)
-    assert travel.times(origins, target, HOUR) == pytest.approx(expected, abs=1e-6)
+    assert searched_times(travel, origins, target, HOUR) == pytest.approx(expected, abs=1e-6)
 
 
 @settings(max_examples=100, deadline=None)
@@ -418,7 +421,7 @@ def test_no_route_takes_a_forbidden_turn_or_a_closed_edge(seed: int, rules: Driv
     origins, target = random_positions(network, rng, 4), random_positions(network, rng, 1)[0]
     time_s = edge_times(network, rules)
     banned = {(a, b) for a, b in network.banned_turns.tolist()} if rules.turn_restrictions else set()
-    for origin, seconds in zip(origins, travel.times(origins, target, HOUR).tolist(), strict=True):
+    for origin, seconds in zip(origins, searched_times(travel, origins, target, HOUR).tolist(), strict=True):
         route = travel.route(origin, target, HOUR)
         assert banned.isdisjoint(pairwise(route.edges.tolist()))
         assert np.isfinite(time_s[route.edges]).all()
@@ -436,7 +439,7 @@ def test_kept_times_of_posts_agree_under_every_rule(seed: int, rules: DrivingRul
     target = random_positions(network, rng, 1)[0]
     rows, none = np.arange(len(posts)), np.zeros(len(posts))
     found = keeping.nearest_drives(target, rows, posts, none, none + 1, HOUR, 4, anchor=rows.astype(np.int32))
-    expected = plain.times(posts, target, HOUR)
+    expected = searched_times(plain, posts, target, HOUR)
     assert [drive.time_s for _, drive in found] == pytest.approx(np.sort(expected), abs=1e-6)
     for number in rows.tolist():
         home = keeping.route_home(target, number, HOUR)
