@@ -8,17 +8,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 import typer
 
 from geodata.errors import InputError
 from scenarios.cli_city import Quiet, city_app
+from scenarios.cli_reach import calibrate, coverage
 
 WRONG_INPUT = 2
 """Exit status, as of an unknown option."""
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-DAYS = get_args(Day)
 SPREADING = ("--minutes",)
 """Options that take several values after one another."""
 
@@ -96,6 +95,10 @@ def _root(
     del show_version
 
 
+app.command()(coverage)
+city_app.command()(calibrate)
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("out/demo"),
@@ -147,49 +150,6 @@ def scenarios(
     else:
         screen.print(scenarios_table([load_scenario(path) for path in library().values()]))
         print("Run one: patrol run NAME. Every key of a scenario file: patrol scenarios --keys.")
-
-
-@app.command()
-def coverage(
-    city: Annotated[str, typer.Argument(metavar="CITY", help="Folder of a saved city, or demo.")],
-    minutes: Annotated[list[float], typer.Option(help="One or more, such as --minutes 1 3 5.")] = [1.0, 3.0, 5.0],  # noqa: B006
-    day: Annotated[Day, typer.Option(help="Day of the week.")] = "mon",
-    hour: Annotated[int, typer.Option(min=0, max=23, help="Hour of the day; 18 is in the evening peak.")] = 18,
-    turn_out_s: Annotated[
-        float | None, typer.Option(min=0, help="Seconds from the order to rolling; else by the kind of post.")
-    ] = None,
-    speed_factor: Annotated[float, typer.Option(min=0.1, max=3, help="On the road's speed, with siren.")] = 1.3,
-    quiet: Quiet = False,
-) -> None:
-    """How much of a city its posts reach in time, each with a unit at home."""
-    from dispatch.planning import coverage as planning
-    from geodata.routing import RoadTravel
-    from scenarios.build import city_named, turn_out_by_post
-    from scenarios.console import console, coverage_tables, watch
-    from scenarios.schema import TurnOut
-
-    if wrong := [value for value in minutes if not value > 0]:
-        raise typer.BadParameter(f"{wrong[0]:g} is not above 0", param_hint="--minutes")
-    turn_out = TurnOut() if turn_out_s is None else TurnOut(post=turn_out_s, station=turn_out_s)
-    with watch(quiet) as progress:
-        progress("City", 0)
-        at = city_named(city)
-        progress("City", 1)
-        progress("Reach", 0)
-        shares = planning.coverage(
-            at,
-            RoadTravel(at.network),
-            minutes=sorted(set(minutes)),
-            hour=DAYS.index(day) * 24 + hour,
-            speed_factor=speed_factor,
-            turn_out_s=turn_out_by_post(turn_out, at),
-        )
-        progress("Reach", 1)
-    turn_outs = " / ".join(f"{seconds:g}" for seconds in sorted({turn_out.post, turn_out.station}))
-    when = f"{day.capitalize()} {hour}:00, turn-out {turn_outs} s, siren × {speed_factor:g}"
-    screen = console()
-    for part in coverage_tables(at, shares, when):
-        screen.print(part)
 
 
 @app.command("map")

@@ -209,6 +209,7 @@ def coverage_tables(city: City, shares: pd.DataFrame, when: str) -> list[Rendera
     heads = {
         "area": "area\n面积",
         "residents": "residents\n人口",
+        "cells": "cells\n网格",
         "road_length": "roads\n道路",
         "sites": "all sites\n场所",
         "vital": "vital sites\n要害部位",
@@ -217,9 +218,10 @@ def coverage_tables(city: City, shares: pd.DataFrame, when: str) -> list[Rendera
     for head in heads.values():
         table.add_column(head, justify="right")
     for row in shares.to_dict("records"):
-        table.add_row(f"{row['minutes']:g} min", *(percent(row[name]) for name in heads))
+        table.add_row(f"{row['limit_s'] / 60:g} min", *(percent(row[name]) for name in heads))
     note = (
-        "Every post has a free unit here, which a run seldom has. Residents and area count as far as roads are reached."
+        "Every post has a free unit here, which a run seldom has. Residents and area count as far as roads are "
+        "reached, a cell where nine tenths of its road is."
     )
     return [titled(f"{city_name(city)}: share within reach of a post, {when}", table), Text(note, "dim")]
 
