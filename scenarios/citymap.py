@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,9 @@ def render_city_map(city: City, faults: Sequence[Defect], *, tiles: bool = False
     entries = [_fault(fault, encoder) for fault in faults]
     for entry, colour in zip(entries, np.resize(FAULT_COLOUR, len(entries)).tolist(), strict=True):
         entry["colour"] = colour
-    data = backdrop_data(city, encoder) | {
+    # polygons that cross themselves, which the map is to show, cannot be joined
+    sound = replace(city.grid, cells=city.grid.cells.assign(geometry=city.grid.cells.make_valid()))
+    data = backdrop_data(replace(city, grid=sound), encoder) | {
         "one_way": encoder.shapes(_one_way(city.network)),
         "turns": {
             "shapes": encoder.shapes(np.asarray(turns.geometry.array, object)),
@@ -240,7 +243,12 @@ def _panel(city: City, n_turns: int, entries: Sequence[dict[str, Any]]) -> str:
             dealt=[row for row in shown if not row["kept"]],
             general=[row for row in rows if row["general"]],
             roads=[
-                (ROAD_CLASS[c], ROAD_COLOUR[c], network.street_length_m[network.street_class == c].sum() / KM)
+                (
+                    ROAD_CLASS[c],
+                    ROAD_COLOUR[c],
+                    max(4 - c, 1),
+                    network.street_length_m[network.street_class == c].sum() / KM,
+                )
                 for c in RoadClass
                 if (network.street_class == c).any()
             ],

@@ -9,7 +9,7 @@ from geodata.check import KEPT
 from scenarios.terms import Term
 
 _KIND: Mapping[str, str] = {
-    "one-way traps": "单行死区",
+    "one-way traps": "单行陷阱",
     "islands": "孤立路段",
     "streets drawn twice": "重复绘制的道路",
     "streets without length": "零长度道路",

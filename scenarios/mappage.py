@@ -73,8 +73,7 @@ def extent(city: City) -> Floats:
 
 def _backdrop(city: City, encoder: Encoder) -> list[dict[str, Any]]:
     """The land below the grid; parks and water over it, as they would be on any map of the city."""
-    # a city may be looked at because its cells are wrong
-    land = shapely.union_all(shapely.make_valid(city.grid.polygons))
+    land = shapely.union_all(city.grid.polygons)
     areas = [{"pane": "land", "colour": "#f7f5f0", "opacity": 1, "shapes": encoder.shapes([land])}]
     for area, opacity in {"park": 0.9, "airport": 0.9, "runway": 1.0, "water": 0.95}.items():
         shapes = encoder.shapes(city.areas.geometry[city.areas["kind"] == area].to_numpy())

@@ -90,11 +90,11 @@ function patrolMap(map, layers) {
   /* what a click on a case tells */
   function about(fault, i) {
     const rows = [];
-    if (fault.label[i]) rows.push(["数据中 In the source", fault.label[i]]);
+    if (fault.label[i]) rows.push(["原数据 Source", fault.label[i]]);
     if (fault.size[i]) rows.push([fault.size[i].endsWith("ha") ? "面积 Area" : "长度 Length", fault.size[i]]);
-    const what = fault.kept ? "怎么办 What to do" : "已怎样处理 What was done";
+    const what = fault.kept ? "建议 To do" : "处理 Done";
     rows.push([what, (fault.done_zh + " " + fault.done).trim()]);
-    rows.push(["第几处 Case", i + 1 + " / " + fault.label.length]);
+    rows.push(["序号 Case", (i + 1).toLocaleString("en") + " / " + fault.label.length.toLocaleString("en")]);
     return base.card(fault.zh, fault.en, rows);
   }
 
@@ -110,7 +110,10 @@ function patrolMap(map, layers) {
     }
     const area = { color: fault.colour, weight: 2, fillColor: fault.colour, fillOpacity: 0.35 };
     const line = { color: fault.colour, weight: 4, opacity: 0.9 };
-    const point = { color: "#ffffff", weight: 1.2, fillColor: fault.colour, fillOpacity: 0.95, radius: 5 };
+    // what is still in the city may be a post or a site: a ring that its symbol does not hide
+    const point = fault.kept
+      ? { color: fault.colour, weight: 3, fillColor: fault.colour, fillOpacity: 0.25, radius: 14 }
+      : { color: "#ffffff", weight: 1.2, fillColor: fault.colour, fillOpacity: 0.95, radius: 4.5 };
     base.shapes(fault.areas.shapes).forEach(function (rings, k) {
       add(L.polygon(rings, base.within("pick", area)), fault.areas.case[k]);
     });
@@ -142,7 +145,7 @@ function patrolMap(map, layers) {
     map.closePopup();
     const dark = base.within("pick", { interactive: false, color: "#1d1b26", weight: 9, opacity: 1, fill: false });
     layerOf(row).of[i].forEach(function (shape) {
-      if (shape instanceof L.CircleMarker) L.circleMarker(shape.getLatLng(), Object.assign(dark, { radius: 4 })).addTo(rim);
+      if (shape instanceof L.CircleMarker) L.circleMarker(shape.getLatLng(), Object.assign(dark, { radius: shape.getRadius() })).addTo(rim);
       else if (shape instanceof L.Polygon) L.polygon(shape.getLatLngs(), Object.assign(dark, { weight: 5 })).addTo(rim);
       else L.polyline(shape.getLatLngs(), dark).addTo(rim);
       shape.bringToFront();
@@ -159,7 +162,9 @@ function patrolMap(map, layers) {
     layer.last = ((place % n) + n) % n;
     const found = layer.cases[layer.last], shapes = layer.of[found];
     map.fitBounds(L.featureGroup(shapes).getBounds(), Object.assign({ maxZoom: 17, animate: false }, base.free));
-    pick(row, found, shapes[0].getCenter ? shapes[0].getCenter() : shapes[0].getLatLng());
+    // above the case, which the card would hide otherwise
+    const points = shapes.flatMap(function (shape) { return [shape.getLatLngs ? shape.getLatLngs() : shape.getLatLng()]; }).flat(9);
+    pick(row, found, points.reduce(function (top, at) { return at.lat > top.lat ? at : top; }));
   }
 
   $("[data-fault]").on("change", function () { show($(this).data("fault"), this.checked); });
