@@ -18,7 +18,7 @@ ROOMS = {
     "simpy": {"dispatch/engine.py"},
     "folium": {"scenarios/mappage.py"},
     "matplotlib": {"scenarios/charts.py"},
-    "typer": {"scenarios/cli.py", "scenarios/cli_city.py", "scenarios/console.py"},
+    "typer": {"scenarios/cli", "scenarios/console.py"},
 }
 
 

@@ -118,7 +118,7 @@ def test_the_example_city_can_be_built_run_and_studied(
             main([*words, *fewer])
         assert left.value.code == 0, f"patrol {' '.join(words)}\n{capsys.readouterr().err}"
         tried.append(words[0])
-    assert tried == ["city", "city", "scenarios", "scenarios", "run", "map", "staff", "coverage"]
+    assert tried == ["city", "city", "city", "scenarios", "scenarios", "run", "map", "staff", "coverage"]
 
     run = read_run(Path("out/jiangcheng"))
     assert len(run.city.posts) == 3
