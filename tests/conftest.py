@@ -1,9 +1,10 @@
-"""A city small enough to reckon with by hand, shared by the tests of all three floors."""
+"""A city small enough to reckon with by hand, and commands as typed, shared by the tests of all three floors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -16,6 +17,7 @@ from geodata.grid import Grid, Level, RoadPieces
 from geodata.network import OneWay, RoadClass, RoadNetwork, Streets, build_network
 from geodata.positions import snap
 from geodata.sites import Posts, Sites
+from scenarios.cli import main
 
 EPSG = 4547
 SIDE = 20
@@ -175,3 +177,26 @@ def _sites() -> gpd.GeoDataFrame:
         geometry=list(_points(at)),
         crs=EPSG,
     )
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def patrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Type a `patrol` command in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*words: object) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        shown = capsys.readouterr()
+        assert "Traceback" not in shown.err
+        return Ended(int(ended.value.code or 0), shown.out, shown.err)
+
+    return typed

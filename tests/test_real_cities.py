@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -34,15 +35,13 @@ Patrol = Callable[..., str]
 
 
 @pytest.fixture
-def patrol(capsys: pytest.CaptureFixture[str]) -> Patrol:
+def patrol(patrol: Callable[..., Any]) -> Patrol:
     """Types a command; gives what it prints. It must succeed."""
 
     def typed(*words: object) -> str:
-        with pytest.raises(SystemExit) as end:
-            main([str(word) for word in words])
-        printed = capsys.readouterr()
-        assert not end.value.code, printed.err
-        return printed.out
+        ended = patrol(*words)
+        assert not ended.status, ended.err
+        return ended.out
 
     return typed
 

@@ -8,39 +8,17 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import geopandas as gpd
 import pytest
 import shapely
 
 from geodata.city import City
-from scenarios.cli import main, spread
+from scenarios.cli import spread
 from scenarios.run import RUN_FILES
 
-
-class Ended(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Patrol = Callable[..., Ended]
-
-
-@pytest.fixture
-def patrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Patrol:
-    """Type a command in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def typed(*arguments: str | Path) -> Ended:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        return Ended(int(ended.value.code or 0), shown.out, shown.err)
-
-    return typed
+Patrol = Callable[..., Any]
 
 
 @pytest.fixture

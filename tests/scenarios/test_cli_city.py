@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -15,31 +16,14 @@ from geodata.city import City, Source, city_manifest
 from geodata.defects import Defect, defect_table
 from geodata.grid import Grid
 from geodata.sites import Sites
-from scenarios.cli import main
 
-
-class Ended(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Patrol = Callable[..., Ended]
+Patrol = Callable[..., Any]
 
 
 @pytest.fixture
-def patrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Patrol:
+def patrol(patrol: Patrol) -> Patrol:
     """Type a `city` command in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def typed(*arguments: str | Path) -> Ended:
-        with pytest.raises(SystemExit) as ended:
-            main(["city", *map(str, arguments)])
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        return Ended(int(ended.value.code or 0), shown.out, shown.err)
-
-    return typed
+    return partial(patrol, "city")
 
 
 @pytest.fixture

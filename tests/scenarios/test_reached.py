@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import geopandas as gpd
 import numpy as np
@@ -23,17 +23,17 @@ from scenarios.cli import main
 from scenarios.cli_reach import Driving
 from scenarios.schema import SpeedsPart
 
-Typed = Callable[..., str]
+Patrol = Callable[..., str]
 
 
 @pytest.fixture
-def patrol(capsys: pytest.CaptureFixture[str]) -> Typed:
+def patrol(patrol: Callable[..., Any]) -> Patrol:
+    """Types a command; gives what it prints. It must succeed."""
+
     def typed(*words: object) -> str:
-        with pytest.raises(SystemExit) as end:
-            main([str(word) for word in words])
-        printed = capsys.readouterr()
-        assert not end.value.code, printed.err
-        return printed.out
+        ended = patrol(*words)
+        assert not ended.status, ended.err
+        return ended.out
 
     return typed
 
@@ -53,7 +53,7 @@ def shares(text: str, row: str) -> list[str]:
     return line.split()[2:]
 
 
-def test_what_is_closed_is_not_reached(small_city: City, folder: Path, patrol: Typed, tmp_path: Path) -> None:
+def test_what_is_closed_is_not_reached(small_city: City, folder: Path, patrol: Patrol, tmp_path: Path) -> None:
     free = patrol("coverage", folder, "--quiet")
     west, south, east, north = (
         small_city.network.node_xy_m.min(0).tolist() + small_city.network.node_xy_m.max(0).tolist()
@@ -66,7 +66,7 @@ def test_what_is_closed_is_not_reached(small_city: City, folder: Path, patrol: T
     assert road[1] < 0.6 * road[0]
 
 
-def test_layers_of_what_is_reached_open_in_a_gis(folder: Path, patrol: Typed, tmp_path: Path) -> None:
+def test_layers_of_what_is_reached_open_in_a_gis(folder: Path, patrol: Patrol, tmp_path: Path) -> None:
     patrol("coverage", folder, "--minutes", 1, 3, "--gpkg", tmp_path / "reach.gpkg", "--quiet")
     roads, ground, cells = (gpd.read_file(tmp_path / "reach.gpkg", layer=name) for name in ("roads", "ground", "cells"))
     assert set(roads["limit_s"]) == {60, 180}
@@ -105,7 +105,7 @@ def journeys_file(city: City, path: Path, kmh: SpeedProfile, rng: np.random.Gene
 
 
 def test_recorded_journeys_give_the_speeds_of_a_scenario(
-    small_city: City, folder: Path, patrol: Typed, tmp_path: Path
+    small_city: City, folder: Path, patrol: Patrol, tmp_path: Path
 ) -> None:
     known = sorted(set(small_city.network.street_class.tolist()))
     slower = SpeedProfile(weekly_kmh((40.0, 28.0, 22.0, 16.0, 10.0), (25.0, 15.0, 14.0, 11.0, 8.0), 1.2))
