@@ -20,8 +20,6 @@ from geodata.network import Floats, RoadClass, RoadNetwork
 from geodata.readers.places import POST_SNAP_LIMIT_M, datum_warning, off_road_m, points_fit
 from geodata.sites import Week
 
-KEPT = "kept: "
-"""How the second part of a `Defect` begins that is still in the city; what to do about it follows."""
 FAR = f"more than {POST_SNAP_LIMIT_M:g} m off the road"
 SAME_SPOT_M = 0.1
 """Places whose coordinates agree when rounded to this stand at one spot. Assumed."""
@@ -67,7 +65,8 @@ def check_city(city: City) -> list[Finding]:
 def city_faults(city: City) -> list[Defect]:
     """Everything that is wrong: what is still in the city, the worst first, and then what was wrong with its sources
     and has been dealt with, by its length."""
-    return [*_place_faults(city), *_grid_faults(city), *_source_faults(city)]
+    found = [*_place_faults(city), *_grid_faults(city), *_source_faults(city)]
+    return sorted(found, key=lambda fault: not fault.stays)
 
 
 def _network(network: RoadNetwork) -> Iterator[Finding]:
@@ -159,7 +158,9 @@ def _place_faults(city: City) -> Iterator[Defect]:
             if wrong.any():
                 named = tuple(np.array(label, object)[wrong].tolist())
                 cases = shapes[wrong]
-                yield Defect(kind=f"{what} {kind}", done=KEPT + mend, label=named, shapes=cases, epsg=city.network.epsg)
+                yield Defect(
+                    kind=f"{what} {kind}", done=mend, label=named, shapes=cases, epsg=city.network.epsg, stays=True
+                )
 
 
 def _first_alike(keys: NDArray[np.generic]) -> NDArray[np.int64]:
@@ -180,10 +181,11 @@ def _grid_faults(city: City) -> Iterator[Defect]:
             shapes = [problem.geometry or ground.get("".join(problem.codes[:1])) for problem in problems]
             yield Defect(
                 kind=f"grid: {kind.value}",
-                done=KEPT + _GRID_MENDS[kind],
+                done=_GRID_MENDS[kind],
                 label=tuple("/".join(problem.codes) for problem in problems),
                 shapes=np.array(shapes, object),
                 epsg=city.network.epsg,
+                stays=True,
             )
 
 
@@ -196,8 +198,9 @@ def _source_faults(city: City) -> list[Defect]:
             label=tuple(cases["label"].astype(str)),
             shapes=_shapes(cases),
             epsg=city.network.epsg,
+            stays=bool(stays),
         )
-        for (kind, done), cases in city.defects.groupby(["kind", "done"], sort=False)
+        for (kind, done, stays), cases in city.defects.groupby(["kind", "done", "stays"], sort=False)
     ]
     return sorted(faults, key=lambda fault: (-fault.metres, -len(fault)))
 

@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 MOST_EXAMPLES = 5
-DEFECT_COLUMNS = ("kind", "done", "label", "length_m", "geometry")
+DEFECT_COLUMNS = ("kind", "done", "stays", "label", "length_m", "geometry")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,7 +23,7 @@ class Defect:
     kind: str
     """What it is, in the plural: "islands"."""
     done: str
-    """What was done about it: "left out"."""
+    """What was done about it: "left out"; or what to do."""
     label: tuple[str, ...]
     """What a user finds each case by in the source: a way's number, a row, a name; "" where there is nothing."""
     shapes: NDArray[np.object_]
@@ -31,6 +31,8 @@ class Defect:
     epsg: int
     length_m: float | None = None
     """In all; None: as long as the shapes."""
+    stays: bool = False
+    """It is still in the city, for somebody to look at."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -62,7 +64,13 @@ def defect_table(defects: Iterable[Defect], epsg: int) -> gpd.GeoDataFrame:
     """A row a case, columns `DEFECT_COLUMNS`, in one CRS; for saving and for QGIS."""
     tables = [
         gpd.GeoDataFrame(
-            {"kind": d.kind, "done": d.done, "label": list(d.label), "length_m": shapely.length(d.shapes)},
+            {
+                "kind": d.kind,
+                "done": d.done,
+                "stays": d.stays,
+                "label": list(d.label),
+                "length_m": shapely.length(d.shapes),
+            },
             geometry=d.shapes,
             crs=d.epsg,
         ).to_crs(epsg)
@@ -70,6 +78,7 @@ def defect_table(defects: Iterable[Defect], epsg: int) -> gpd.GeoDataFrame:
         if len(d)
     ]
     if not tables:
-        empty = {column: pd.Series([], dtype=object) for column in DEFECT_COLUMNS[:3]}
-        return gpd.GeoDataFrame(empty | {"length_m": pd.Series([], dtype=float)}, geometry=[], crs=epsg)
+        dtypes = {"kind": object, "done": object, "stays": bool, "label": object, "length_m": float}
+        empty = {column: pd.Series([], dtype=dtype) for column, dtype in dtypes.items()}
+        return gpd.GeoDataFrame(empty, geometry=[], crs=epsg)
     return gpd.GeoDataFrame(pd.concat(tables, ignore_index=True), crs=epsg)[list(DEFECT_COLUMNS)]

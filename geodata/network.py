@@ -25,6 +25,10 @@ Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
 
+RIM_M = 300.0
+"""A road that ends so near to the hull of all roads was cut off there. Assumed."""
+
+
 class RoadClass(IntEnum):
     """快速路, 主干路, 次干路, 支路: the classes that default speeds distinguish; and 步行街, where no car drives."""
 
@@ -324,6 +328,10 @@ class _Raw:
         inside = (component[start] == main) & (component[end] == main)
         attached = piece[start] == piece[np.flatnonzero(component == main)[0]]
         trap = ~inside & attached & drivable
+        rim = trap.copy()
+        rim[trap] = self._at_rim(self.kept[trap], start[trap], end[trap])
+        self.drop(rim, "one-way roads cut off at the rim", "left out: they lead out of the data; read a wider extract")
+        inside, drivable, start, end, trap = (column[~rim] for column in (inside, drivable, start, end, trap))
         self.drop(trap, "one-way traps", "left out: they can be entered or left, but not both")
         inside, drivable, start, end = (column[~trap] for column in (inside, drivable, start, end))
         self.drop(drivable & ~inside, "islands", "left out: not connected with the main network")
@@ -333,6 +341,20 @@ class _Raw:
         )
         aside = walk & (piece[start] != np.bincount(piece[start[~walk]]).argmax())
         self.drop(aside, "pedestrian streets apart", "left out: not connected with the main network")
+
+    def _at_rim(self, rows: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]) -> Bools:
+        """Which of some streets hang together with one that ends within `RIM_M` of the hull of all."""
+        s = self.streets
+        hull = shapely.MultiPoint(s.shape_xy_m).convex_hull.boundary
+        ends = shapely.points(s.shape_xy_m[np.stack([s.shape_first[rows], s.shape_first[rows + 1] - 1])])
+        near = (shapely.distance(ends, hull) <= RIM_M).any(axis=0)
+        _, piece = connected_components(
+            coo_array(
+                (np.ones(len(start)), (start, end)), shape=(max(start.max(initial=0), end.max(initial=0)) + 1,) * 2
+            ),
+            directed=False,
+        )
+        return np.isin(piece[start], piece[start[near]])
 
 
 def _network(raw: _Raw) -> tuple[RoadNetwork, list[Defect]]:

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from geodata.check import KEPT, Finding
+from geodata.check import Finding
 from geodata.city import City
 from geodata.crs import LONLAT, project
 from geodata.defects import MOST_EXAMPLES, Defect
@@ -29,8 +29,8 @@ def check_tables(city: City, findings: Sequence[Finding], faults: Sequence[Defec
     table = _facts((finding.topic, _marked(finding)) for finding in findings)
     for source in city.sources:
         table.add_row("source", str(source))
-    kept = [fault for fault in faults if fault.done.startswith(KEPT)]
-    dealt = [fault for fault in faults if not fault.done.startswith(KEPT)]
+    kept = [fault for fault in faults if fault.stays]
+    dealt = [fault for fault in faults if not fault.stays]
     parts: list[RenderableType] = [titled(city_name(city), table)]
     if kept:
         parts.append(titled("Still in it", _fault_table(kept, "what to do")))
@@ -111,8 +111,7 @@ def _fault_table(faults: Sequence[Defect], what: str) -> Table:
     table.add_column(what)
     table.add_column("examples", overflow="fold")
     for fault in faults:
-        done = fault.done.removeprefix(KEPT)
-        table.add_row(Text(fault.kind), f"{len(fault):,}", _extent(fault), Text(done), Text(_examples(fault)))
+        table.add_row(Text(fault.kind), f"{len(fault):,}", _extent(fault), Text(fault.done), Text(_examples(fault)))
     return table
 
 

@@ -13,7 +13,6 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geodata.check import KEPT
 from geodata.city import City
 from geodata.defects import Defect
 from geodata.errors import Fault, InputError
@@ -189,9 +188,8 @@ def _fault(fault: Defect, encoder: Encoder) -> dict[str, Any]:
     dimension = shapely.get_dimensions(parts)
     point, line, area = (dimension == d for d in range(3))
     term, done = kind_term(fault.kind), done_term(fault.done)
-    kept = fault.done.startswith(KEPT)
     return {
-        "kept": kept,
+        "kept": fault.stays,
         "general": fault.general,
         "zh": term.zh,
         "en": term.en,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from geodata.check import KEPT
 from scenarios.terms import Term
 
 _KIND: Mapping[str, str] = {
     "one-way traps": "单行陷阱",
+    "one-way roads cut off at the rim": "数据边缘被截断的单行道路",
     "islands": "孤立路段",
     "streets drawn twice": "重复绘制的道路",
     "streets without length": "零长度道路",
@@ -83,6 +83,7 @@ _KIND_PATTERN: Mapping[str, str] = {
 }
 _DONE: Mapping[str, str] = {
     "left out: they can be entered or left, but not both": "未采用：只能进或只能出",
+    "left out: they lead out of the data": "未采用：通往数据范围之外，请读入更大范围",
     "left out: not connected with the main network": "未采用：与主路网不连通",
     "left out: more than": "未采用：在边界外太远",
     "left out": "未采用",
@@ -142,6 +143,5 @@ def kind_term(kind: str) -> Term:
 
 def done_term(done: str) -> Term:
     """What was done about a fault, or is to be done, in both languages; in English alone where there is no word."""
-    en = done.removeprefix(KEPT)
-    begins = max((begin for begin in _DONE if en.startswith(begin)), key=len, default=None)
-    return Term("" if begins is None else _DONE[begins], en)
+    begins = max((begin for begin in _DONE if done.startswith(begin)), key=len, default=None)
+    return Term("" if begins is None else _DONE[begins], done)

@@ -121,7 +121,10 @@ ROADS = {
         *(RoadOptions(), 555, 742, 1_264, 72.3, 69),
         {"turn restrictions with members that are not in the file", "turn restrictions that cut roads off"},
     ),
-    "small-osm/West-Oakland.osm.bz2": (RoadOptions(), 23, 28, 52, 5.7, 0, {"one-way traps", "islands"}),
+    "small-osm/West-Oakland.osm.bz2": (
+        *(RoadOptions(), 23, 28, 52, 5.7, 0),
+        {"one-way roads cut off at the rim", "islands"},
+    ),
     "hive/downtown_denver_network.json": (RoadOptions(), 308, 541, 541, 58.7, 0, set()),
     "hive/manhattan_network.json": (RoadOptions(), 4_197, 7_532, 7_534, 904.2, 0, {"speed limits not used"}),
     "chicago-tntp/ChicagoRegional_net.tntp.gz": (

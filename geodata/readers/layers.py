@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from geodata.errors import Fault, InputError
 from geodata.network import Bools, Floats, OneWay, RoadClass, Streets
 from geodata.readers.graphml import CLASS_WITHOUT_ANY
 from geodata.readers.noding import (
+    AS_BRIDGES,
     Index,
     as_lines,
     crossing_defect,
@@ -47,7 +48,7 @@ MEET_M = 0.1
 _SAME_M = 0.001
 """The same point written twice, rounded differently on its way through a projection."""
 
-_AS_BRIDGES = "taken for bridges: if they are junctions, have the crossings noded"
+_AS_BRIDGES = f"{AS_BRIDGES}: if they are junctions, build again with --node-crossings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,7 @@ def read_lines(
             epsg=epsg,
         ),
         crossing,
-        told("lines that cross themselves", "taken for bridges", self_crossing),
+        replace(told("lines that cross themselves", AS_BRIDGES, self_crossing), stays=True),
         near_misses(streets),
     ]
     if used.without_class:

@@ -97,6 +97,10 @@ def crossings(
     return one[~shared], other[~shared], points[~shared]
 
 
+AS_BRIDGES = "taken for bridges"
+"""How it begins what was done about crossings that are still there."""
+
+
 def crossing_defect(label: Sequence[str], crossed: tuple[Index, Index, Floats], done: str, epsg: int) -> Defect:
     """What `crossings` found among streets with these labels (s,)."""
     one, other, point = crossed
@@ -106,6 +110,7 @@ def crossing_defect(label: Sequence[str], crossed: tuple[Index, Index, Floats], 
         label=tuple(f"{label[a]} × {label[b]}" for a, b in zip(one.tolist(), other.tolist(), strict=True)),
         shapes=np.asarray(shapely.points(point), object),
         epsg=epsg,
+        stays=done.startswith(AS_BRIDGES),
     )
 
 
@@ -154,4 +159,5 @@ def near_misses(streets: Streets, within_m: float = NEARLY_M) -> Defect:
         label=tuple(told[i] for i in (dead[case] % n).tolist()),
         shapes=np.asarray(points, object)[case],
         epsg=streets.epsg,
+        stays=True,
     )

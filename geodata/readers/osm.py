@@ -19,7 +19,7 @@ from geodata.crs import LONLAT, choose_epsg, in_range, project
 from geodata.defects import Defect, general
 from geodata.errors import Fault, InputError
 from geodata.network import Bools, Floats, OneWay, RoadClass, Streets
-from geodata.readers.noding import Index, crossing_defect, crossings, cut_at_junctions, near_misses
+from geodata.readers.noding import AS_BRIDGES, Index, crossing_defect, crossings, cut_at_junctions, near_misses
 from geodata.readers.restrictions import Relation, is_restriction, turns_of_restrictions
 from geodata.readers.values import (
     CLASS_OF_HIGHWAY,
@@ -173,7 +173,7 @@ def streets_of_osm(
     defects = [
         *table.told(fate, short, ~whole & (fate == _KEPT), shapes, epsg),
         *unused_turns,
-        crossing_defect(label, crossed, "taken for bridges, though neither bridge, tunnel nor layer is told", epsg),
+        crossing_defect(label, crossed, f"{AS_BRIDGES}, though neither bridge, tunnel nor layer is told", epsg),
         near_misses(streets),
     ]
     return replace(streets, turns=turns), [defect for defect in defects if len(defect)]

@@ -99,7 +99,8 @@ def turns_of_restrictions(
         points[:] = [None if via is None else place(via) for _, via in cases]
         label = tuple(f"relation {number}" for number, _ in cases)
         told = f"{done}: {count_words(odd)}" if (kind, done) == UNKNOWN else done
-        defects.append(Defect(kind=kind, done=told, label=label, shapes=points, epsg=streets.epsg))
+        stays = done.startswith("not honoured")
+        defects.append(Defect(kind=kind, done=told, label=label, shapes=points, epsg=streets.epsg, stays=stays))
     return np.unique(np.array(turns, np.int64).reshape(-1, 4), axis=0), defects
 
 

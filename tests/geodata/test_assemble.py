@@ -203,6 +203,20 @@ def test_a_network_that_falls_apart_is_told(tmp_path: Path) -> None:
     assert any("90% of the road length is not connected with the rest" in remark for remark in remarks)
 
 
+def test_one_way_roads_that_lead_out_of_the_data_are_told_apart_from_traps(tmp_path: Path) -> None:
+    """A block of two-way streets 4 km wide; a one-way road out of it in the east, and one that ends in its middle."""
+    steps = np.arange(0, 4001, 1000)
+    lines = [shapely.LineString([(x, y) for x in steps]) for y in steps]
+    lines += [shapely.LineString([(x, y) for y in steps]) for x in steps]
+    out, trap = shapely.LineString([(4000, 2000), (5000, 2000)]), shapely.LineString([(2000, 2000), (2500, 2500)])
+    path = write(tmp_path, "roads.gpkg", [*lines, out, trap], oneway=["no"] * len(lines) + ["yes", "yes"])
+    options = RoadOptions(columns=LineColumns(one_way="oneway"))
+    _, remarks = assemble_city(path, name="长沙", road_options=options)
+    assert "1 one-way traps, 0.7 km: left out: they can be entered or left, but not both (feature 12)" in remarks
+    rim = "1 one-way roads cut off at the rim, 1.0 km: left out: they lead out of the data; read a wider extract"
+    assert f"{rim} (feature 11)" in remarks
+
+
 def test_an_osm_file_is_read_by_its_own_reader(tmp_path: Path) -> None:
     text = '<osm version="0.6"><node id="1" lon="112.9" lat="28.2"/><node id="2" lon="112.91" lat="28.2"/>'
     path = tmp_path / "a.osm"

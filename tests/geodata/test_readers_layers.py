@@ -108,7 +108,7 @@ def test_a_crossing_without_a_shared_vertex_is_a_bridge_and_is_told_with_its_pla
     crossing = the(defects, "crossings without a shared vertex")
     assert crossing.label == ("feature 1 × feature 2",)
     assert places_m(crossing) == [(500, 0)]
-    assert crossing.done == "taken for bridges: if they are junctions, have the crossings noded"
+    assert crossing.done == "taken for bridges: if they are junctions, build again with --node-crossings"
 
 
 def test_crossings_become_junctions_on_request(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import shapely
 from test_compact import decoded
 from test_maps import HOSTILE, OUTSIDE, data_of
 
-from geodata.check import KEPT, city_faults
+from geodata.check import city_faults
 from geodata.city import City
 from geodata.defects import Defect, defect_table, general
 from geodata.grid import Grid
@@ -40,7 +40,9 @@ LINES = [shapely.LineString([(X, Y + 40 * i), (X + 300 + 200 * i, Y + 40 * i)]) 
 TWO_PARTS = shapely.MultiLineString([[(X, Y + 200), (X + 100, Y + 200)], [(X, Y + 300), (X + 100, Y + 300)]])
 TRAPS = case("one-way traps", "left out: they can be entered or left, but not both", [*LINES, TWO_PARTS])
 CROSSINGS = case("crossings without a shared vertex", "taken for bridges", [shapely.Point(X, Y), None], "feature")
-CELLS = case("grid: overlap", KEPT + "build again with --repair", [shapely.box(X, Y, X + 200, Y + 100)], "G0")
+CELLS = replace(
+    case("grid: overlap", "build again with --repair", [shapely.box(X, Y, X + 200, Y + 100)], "G0"), stays=True
+)
 MIXED = shapely.GeometryCollection([shapely.Point(X, Y), shapely.MultiPoint([(X + 9, Y), (X, Y + 9)]), LINES[0]])
 SUNDRY = case("things of no word", "left as they are", [MIXED, shapely.Point(np.inf, Y), shapely.Point(1e9, 1e9)])
 WHOLE = general("no class column named", "all streets are taken as collector", EPSG)
@@ -177,7 +179,7 @@ def test_names_are_text_and_never_markup(
         sources=HOSTILE,
     )
     faults = [replace(fault, kind=HOSTILE[0], label=HOSTILE[: len(fault)]) for fault in FAULTS[:-1]]
-    faults = [replace(fault, done=KEPT + HOSTILE[1]) for fault in faults]
+    faults = [replace(fault, done=HOSTILE[1], stays=True) for fault in faults]
     text = render_city_map(spoilt, [*faults, general(HOSTILE[1], HOSTILE[2], EPSG)])
     allowed = {tag for tag, _ in parse(page).tags}
     assert {tag for tag, _ in parse(text).tags} <= allowed
@@ -288,7 +290,7 @@ def test_kinds_with_a_number_or_a_layer_in_them_have_their_word(kind: str, zh: s
 def test_the_longest_beginning_says_what_was_done() -> None:
     assert done_term("left out").zh == "未采用"
     assert done_term("left out: the first one stays").zh == "未采用：保留第一条"
-    assert done_term(KEPT + "draw cells there, or move them") == (
+    assert done_term("draw cells there, or move them") == (
         "请补画网格或移动位置",
         "draw cells there, or move them",
     )
