@@ -275,9 +275,10 @@ def _made_cells(
     west, south, east, north = shapely.bounds(hull).tolist()
     if (most := (east - west) * (north - south) / cell_m**2) > MOST_MADE_CELLS:
         expected = f"at most {MOST_MADE_CELLS:,}"
-        raise InputError(
-            Fault("city", "cell_m", f"{cell_m:g} m, some {most:,.0f} cells", expected, "Make cells larger.")
-        )
+        size = f"{(east - west) / 1000:,.0f} × {(north - south) / 1000:,.0f} km"
+        found = f"{cell_m:g} m, some {most:,.0f} cells"
+        mend = f"Make cells larger, give the boundary, or look for a misplaced road: all of them reach over {size}."
+        raise InputError(Fault("city", "cell_m", found, expected, mend))
     whole = _shapes(areas)
     inside = np.asarray(shapely.intersection(whole, hull), object)
     some = np.asarray(shapely.area(inside) > 0)

@@ -335,5 +335,8 @@ def _hour_of_week(text: str, zone: ZoneInfo) -> int:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
         return -1
-    local = at if at.tzinfo is None else at.astimezone(zone)
+    try:
+        local = at if at.tzinfo is None else at.astimezone(zone)
+    except OverflowError:  # at either end of the calendar
+        return -1
     return local.weekday() * 24 + local.hour

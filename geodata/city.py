@@ -16,7 +16,7 @@ import pyproj
 from geodata.bundle import MANIFEST, Bundle, read_bundle, read_manifest, refusal, sha256, write_bundle
 from geodata.crs import LONLAT
 from geodata.defects import defect_table
-from geodata.errors import InputError
+from geodata.errors import InputError, plain
 from geodata.files import write_folder
 from geodata.grid import Grid, RoadPieces
 from geodata.network import Floats, RoadNetwork
@@ -131,7 +131,7 @@ class City:
             raise
         except (LookupError, TypeError, ValueError) as error:
             # every file is as the manifest says: whoever wrote them did not know what a city is made of
-            found = f"no city in them ({type(error).__name__}: {error})"
+            found = f"no city in them ({plain(error)})"
             raise refusal(folder, MANIFEST, found, "the files of a saved city") from error
 
     @classmethod

@@ -10,7 +10,7 @@ import shapely
 from pyproj.exceptions import CRSError, ProjError
 
 from geodata.datum import Datum, parse_datum
-from geodata.errors import Fault, InputError
+from geodata.errors import Fault, InputError, plain
 from geodata.network import Bools, Floats
 
 LONLAT = 4326
@@ -56,6 +56,19 @@ def project(xy: Floats, source: pyproj.CRS | str | int, target: pyproj.CRS | str
     """(n, 2) coordinates taken from one CRS to another, x before y in both; what cannot be projected is infinite."""
     x, y = _transformer(pyproj.CRS(source).to_wkt(), pyproj.CRS(target).to_wkt()).transform(xy[:, 0], xy[:, 1])
     return np.column_stack([x, y])
+
+
+def check_on_earth(crs: pyproj.CRS, source: str) -> None:
+    """
+    Raises:
+        InputError: no way leads from the CRS to longitude and latitude on the earth.
+    """
+    try:
+        _transformer(crs.to_wkt(), pyproj.CRS(LONLAT).to_wkt())
+    except (CRSError, ProjError) as error:
+        found = f"{crs.name}, from which no way leads to longitude and latitude ({plain(error)})"
+        mend = "Declare the CRS that the coordinates are in, such as EPSG:4547."
+        raise InputError(Fault(source, "CRS", found, "one with a place on earth", mend)) from error
 
 
 def parse_crs(text: str | int, source: str) -> pyproj.CRS:

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_MOST_CHARACTERS = {"place": 80, "found": 160, "expected": 250}
+"""Of what comes from files and libraries, so that one fault stays readable in a line of its own."""
+_CLASS_NAME = re.compile(r"\b[A-Z]\w*(?:Error|Exception)\b(?:: )?")
+
+
+def plain(error: BaseException) -> str:
+    """What a library says of a file, without the names of its classes."""
+    text = " ".join(_CLASS_NAME.sub("", str(error)).split())
+    return text or "something that cannot be read"
+
+
+def _line(text: str, most: int) -> str:
+    """On one line, its middle left out where it is longer than `most`."""
+    line = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(text.split()))
+    return line if len(line) <= most else f"{line[: most * 3 // 4].rstrip()} … {line[-(most // 4) :].lstrip()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +33,10 @@ class Fault:
     found: str
     expected: str
     mend: str
+
+    def __post_init__(self) -> None:
+        for name, most in _MOST_CHARACTERS.items():
+            object.__setattr__(self, name, _line(getattr(self, name), most))
 
     def __str__(self) -> str:
         where = f"{self.source}: {self.place}" if self.place else self.source

@@ -17,8 +17,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from geodata.borders import ring_edges
-from geodata.crs import project
-from geodata.errors import Fault, InputError
+from geodata.crs import check_on_earth, project
+from geodata.errors import Fault, InputError, plain
 from geodata.network import Floats
 
 Longs = NDArray[np.int64]
@@ -121,7 +121,7 @@ def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
             yield raster
     except RasterioError as error:
         mend = "Check the file; a GeoTIFF is the usual kind."
-        raise InputError(Fault(source, "", f"no readable raster ({error})", "a raster", mend)) from error
+        raise InputError(Fault(source, "", f"no readable raster ({plain(error)})", "a raster", mend)) from error
 
 
 def _crs(raster: rasterio.DatasetReader, source: str) -> pyproj.CRS:
@@ -129,9 +129,12 @@ def _crs(raster: rasterio.DatasetReader, source: str) -> pyproj.CRS:
     if raster.crs is None:
         raise InputError(Fault(source, "", "no CRS", "a raster that tells its CRS", mend))
     try:
-        return pyproj.CRS.from_wkt(raster.crs.to_wkt())
+        crs = pyproj.CRS.from_wkt(raster.crs.to_wkt())
     except CRSError as error:
-        raise InputError(Fault(source, "", f"an unknown CRS ({error})", "one with a place on earth", mend)) from error
+        found = f"an unknown CRS ({plain(error)})"
+        raise InputError(Fault(source, "", found, "one with a place on earth", mend)) from error
+    check_on_earth(crs, source)
+    return crs
 
 
 def _pixel_edges(cells: gpd.GeoDataFrame, raster: rasterio.DatasetReader, crs: pyproj.CRS) -> tuple[Floats, Longs]:

@@ -270,7 +270,7 @@ def _parsed(geometry: NDArray[np.object_], label: Sequence[str], source: str) ->
     text = np.array([isinstance(g, str) and bool(g.strip()) for g in geometry], bool)
     other = np.array([not (g is None or isinstance(g, str | shapely.Geometry)) for g in geometry], bool)
     if text.any():
-        with np.errstate(invalid="ignore"):
+        with np.errstate(all="ignore"):
             own[text] = shapely.from_wkt(geometry[text], on_invalid="ignore")
     bad = other | (text & shapely.is_missing(own))
     numbers, row = shapely.get_coordinates(own, return_index=True)

@@ -11,7 +11,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geodata.crs import LONLAT, in_china, in_range, project
+from geodata.crs import LONLAT, check_on_earth, in_china, in_range, project
 from geodata.datum import Datum, to_wgs84
 from geodata.errors import Fault, InputError
 from geodata.network import Bools, Floats
@@ -51,6 +51,8 @@ def placed(
         raise InputError(
             Fault(source, "CRS", f"{declared.name} ({declared.type_name})", "one tied to the ground", mend)
         )
+    if not isinstance(declared, Datum):
+        check_on_earth(declared, source)
     shapes = np.asarray(table.geometry.array, object)
     if shapely.has_z(shapes).any():
         shapes = shapely.force_2d(shapes)

@@ -180,8 +180,16 @@ class PlaceFile:
             self.fault(int(i), label[int(i)], found, "degrees within ±180 and ±90", mend)
 
     def projected(self, epsg: int, **columns: Sequence[str] | Floats | NDArray[np.int64] | str) -> gpd.GeoDataFrame:
-        moved = to_projected(self.table, epsg)
-        return gpd.GeoDataFrame(columns, geometry=np.asarray(moved.geometry.array, object), crs=epsg)
+        shapes = np.asarray(to_projected(self.table, epsg).geometry.array, object)
+        for i in np.flatnonzero(~shapely.is_valid(shapes)).tolist():
+            # a ring that all but touches itself crosses itself once its vertices are rounded to another CRS
+            whole = _mend_polygon(shapes[i])
+            if whole is None or not np.isclose(shapely.area(whole), shapely.area(shapes[i]), rtol=1e-6):
+                found = f"a ring that is invalid in EPSG:{epsg}: {shapely.is_valid_reason(shapes[i])}"
+                self.fault(i, "", found, "a valid polygon", "Fix the ring (QGIS: Fix geometries).")
+            shapes[i] = whole
+        self.raise_faults()
+        return gpd.GeoDataFrame(columns, geometry=shapes, crs=epsg)
 
 
 def _mend_polygon(shape: shapely.Geometry) -> shapely.Geometry | None:

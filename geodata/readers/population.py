@@ -9,12 +9,13 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geodata.errors import Fault, InputError
+from geodata.errors import Fault, InputError, plain
 from geodata.grid import Grid
 from geodata.network import Floats
 from geodata.readers.csvtable import CsvTable
+from geodata.readers.placefile import PlaceFile
 from geodata.readers.values import clean_text
-from geodata.readers.vector import POLYGONS, find_column, open_layer, to_projected
+from geodata.readers.vector import POINTS, POLYGONS, find_column, open_layer
 from geodata.residents import RasterUnit, residents_from_raster, residents_from_table, residents_from_weights
 
 _CODE = ("code", "cell_code", "grid_code", "area_code", "adcode", "编码", "代码", "网格编码", "行政区划代码")
@@ -67,18 +68,28 @@ def read_residents(file: ResidentsFile, grid: Grid, road_m: Floats, *, total: in
     if total is None:
         expected = "their number in all, which the weights spread"
         raise InputError(Fault(str(file.path), "", "places, and no number of residents", expected, "Give --residents."))
-    places = open_layer(file.path, POLYGONS, crs=file.crs)
-    moved = to_projected(places, grid.cells.crs.to_epsg())
-    return residents_from_weights(grid, moved, _weights(moved, file), total).astype(float), []
+    places = PlaceFile(str(file.path), open_layer(file.path, POLYGONS, crs=file.crs), "feature", 1, [], [])
+    weight = _weights(places.table, file)
+    remarks = places.check_shapes((POINTS, POLYGONS), [""] * len(places.table), repair=True)
+    places.raise_faults()
+    moved = places.projected(grid.cells.crs.to_epsg())
+    if weight is None:
+        area = moved.geometry.area.to_numpy(float)
+        weight = area if (area > 0).all() else np.ones(len(moved))
+    try:
+        return residents_from_weights(grid, moved, weight, total).astype(float), remarks
+    except ValueError as error:
+        mend = "Check that both show one city, the CRS, and the column of weights."
+        raise InputError(Fault(str(file.path), "", plain(error), "places with weight in the cells", mend)) from error
 
 
-def _weights(places: gpd.GeoDataFrame, file: ResidentsFile) -> Floats:
+def _weights(places: gpd.GeoDataFrame, file: ResidentsFile) -> Floats | None:
+    """(n,) the column of weights, None where none is named."""
     column = find_column(places, file.weight, (), str(file.path))
     if column is None:
-        area: Floats = places.geometry.area.to_numpy(float)
-        return area if (area > 0).all() else np.ones(len(places))
+        return None
     weight: Floats = pd.to_numeric(places[column], errors="coerce").to_numpy(float)
-    for i in np.flatnonzero(~(weight >= 0))[:1].tolist():
+    for i in np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))[:1].tolist():
         found = f"{column} = {places[column].iloc[i]!r}"
         raise InputError(Fault(str(file.path), f"feature {i + 1}", found, "a number of at least 0", "Correct it."))
     return weight

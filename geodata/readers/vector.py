@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from geodata.crs import LONLAT, parse_declared, project
 from geodata.datum import Datum
-from geodata.errors import Fault, InputError
+from geodata.errors import Fault, InputError, plain
 from geodata.network import Floats
 from geodata.readers.coordinates import placed, raise_first
 
@@ -42,6 +42,7 @@ _IN_ZIP = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".kml", ".gml", ".tab",
 _SHAPE_LENGTH = slice(24, 28)
 """Where the head of a .shp tells its own length, in 16-bit words, big-endian (ESRI Shapefile Technical Description)."""
 _CHUNK = 1 << 20
+_RAW = re.compile("Could not decode error message to UTF-8. Raw error: ")
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +93,13 @@ def _read_gdal(opened: str, wanted: str, layer: str | None, source: str) -> tupl
         encoding = _check_shapefile(opened, source)
         return pyogrio.read_dataframe(opened, layer=layer, encoding=encoding), layer
     except shapely.errors.GEOSException as error:
-        raise InputError(*_impossible_shapes(opened, layer or "", source, str(error))) from error
+        raise InputError(*_impossible_shapes(opened, layer or "", source, plain(error))) from error
     except (RuntimeError, UnboundLocalError, UnicodeDecodeError, OSError, zipfile.BadZipFile, zlib.error) as error:
         # GDAL's errors are the first; pyogrio 0.13 ends in the second where GDAL cannot write a damaged CRS out
         broken_crs = isinstance(error, UnboundLocalError)
         # what follows in GDAL's message is advice to programmers
-        told = "a CRS that cannot be read" if broken_crs else str(error).strip() or type(error).__name__
-        found = told.splitlines()[0].partition("; It might help")[0].rstrip(".")
+        told = "a CRS that cannot be read" if broken_crs else plain(error)
+        found = _RAW.sub("", told).partition("; It might help")[0].rstrip(".")
         mend = "The file may be cut short: copy it anew, or open it in QGIS and export it as GPKG."
         raise _refusal(source, layer or "", found, "a layer that GDAL reads", mend) from error
 
@@ -110,10 +111,10 @@ def _impossible_shapes(opened: str, layer: str, source: str, said: str) -> list[
     given = np.array([content is not None for content in wkb])
     shapes = shapely.from_wkb(wkb, on_invalid="ignore")
     faults = [
-        Fault(source, f"feature {i + 1}", f"a shape that is none ({said.strip().rstrip('.')})", "a whole shape", mend)
+        Fault(source, f"feature {i + 1}", f"a shape that is none ({said.rstrip('.')})", "a whole shape", mend)
         for i in np.flatnonzero(shapely.is_missing(shapes) & given)
     ]
-    return faults or [Fault(source, layer, said.strip(), "a whole shape in each feature", mend)]
+    return faults or [Fault(source, layer, said, "a whole shape in each feature", mend)]
 
 
 def _read_parquet(path: Path, layer: str | None) -> tuple[pd.DataFrame, str]:
@@ -124,7 +125,7 @@ def _read_parquet(path: Path, layer: str | None) -> tuple[pd.DataFrame, str]:
         return gpd.read_parquet(path), path.stem
     except (pa.ArrowException, ValueError, TypeError, KeyError, OSError, shapely.errors.GEOSException) as error:
         # what follows in Arrow's and GeoPandas' messages is advice to programmers
-        found = re.split(r"(?<=[.;])\s", str(error).strip())[0].rstrip(".;") or type(error).__name__
+        found = re.split(r"(?<=[.;])\s", plain(error))[0].rstrip(".;")
         mend = "The file may be cut short, or is plain Parquet: export it anew as GeoParquet or GPKG."
         raise _refusal(source, "", found, "a GeoParquet file", mend) from error
 

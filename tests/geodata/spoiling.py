@@ -1,8 +1,9 @@
-"""Ways to spoil a file: its bytes, its text, its structure, the shapes of its features. All by a given random stream."""
+"""Ways to spoil a file: its bytes, its text, its structure, the shapes of its features; by a given random stream."""
 
 from __future__ import annotations
 
 import bz2
+import copy
 import gzip
 import io
 import json
@@ -219,7 +220,7 @@ def _spoiled_json(text: str, rng: random.Random) -> bytes:
         elif way == 3:
             parent[key] = "@deep@"
         else:
-            parent[key] = rng.choice(ODD_VALUES)
+            parent[key] = copy.deepcopy(rng.choice(ODD_VALUES))
     told = json.dumps(whole, ensure_ascii=rng.random() < 0.5)
     opening, closing = rng.choice((("[", "]"), ('{"a":', "}")))
     return told.replace('"@deep@"', f"{opening * NESTED}0{closing * NESTED}", 1).encode("utf-8", "surrogatepass")
@@ -292,14 +293,15 @@ def _spoiled_pbf(content: bytes, rng: random.Random) -> bytes:
     chosen = rng.randrange(len(blocks))
     out = b""
     for i, (head, blob) in enumerate(blocks):
+        body = blob
         if i == chosen:
             packed = next((value for tag, value in _fields(blob) if tag >> 3 == 3), None)
             inside = zlib.decompress(packed) if packed else blob
             for _ in range(rng.randint(1, 3)):
                 inside = _spoiled_bytes(inside, rng)
-            blob = _message([(1 << 3 | 2, inside)])
-        head_bytes = _message([(t, _varint(len(blob)) if t >> 3 == 3 else value) for t, value in head])
-        out += len(head_bytes).to_bytes(4, "big") + head_bytes + blob
+            body = _message([(1 << 3 | 2, inside)])
+        head_bytes = _message([(t, _varint(len(body)) if t >> 3 == 3 else value) for t, value in head])
+        out += len(head_bytes).to_bytes(4, "big") + head_bytes + body
     return out
 
 
@@ -337,7 +339,7 @@ def spoiled_shape(shape: Geometry, rng: random.Random) -> Geometry | None:
         row = rng.randrange(len(xy))
         return lambda points: np.where(np.arange(len(points))[:, None] == row, value, points)
 
-    flat = shapely.LineString([middle, middle + [0.001, 0.001], middle + [0, 0.001], middle + [0.001, 0]])
+    flat = shapely.LineString(middle + 0.001 * np.array([(0, 0), (1, 1), (0, 1), (1, 0)]))
     ways: list[Callable[[], Geometry | None]] = [
         lambda: None,
         lambda: _EMPTY.get(kind, shapely.GeometryCollection()),
