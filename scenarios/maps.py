@@ -11,9 +11,7 @@ import pandas as pd
 from dispatch.log import RunLog
 from geodata.city import City
 from geodata.reach import reach_lines
-from geodata.routing import RoadTravel
-from geodata.speeds import Speeds
-from scenarios.build import turn_out_by_post, units_of
+from scenarios.build import travel_of, turn_out_by_post, units_of
 from scenarios.compact import Encoder, Shapes
 from scenarios.findings import (
     FEW_INCIDENTS,
@@ -54,7 +52,6 @@ def render_map(
     log: RunLog,
     summary: Mapping[str, Any],
     scenario: Scenario,
-    speeds: Speeds,
     *,
     tiles: bool = False,
 ) -> str:
@@ -64,7 +61,7 @@ def render_map(
     cells = cell_table(city, log, headline.clock)
     worst = worst_cells(cells)
     late = late_incidents(log, headline.clock)
-    reach = _reach(city, scenario, speeds, encoder)
+    reach = _reach(city, scenario, encoder)
     data = backdrop_data(city, encoder) | {
         "reach": reach,
         "cells": _cells(city, cells, headline, encoder),
@@ -77,11 +74,11 @@ def render_map(
     return page(f"{city.name} {city.name_en} · 1-3-5", panel, data, "map.js", LAYERS, tiles=tiles)
 
 
-def _reach(city: City, scenario: Scenario, speeds: Speeds, encoder: Encoder) -> list[dict[str, Any]]:
+def _reach(city: City, scenario: Scenario, encoder: Encoder) -> list[dict[str, Any]]:
     """One entry a limit, the longest first, so that what is reached sooner is drawn over it."""
     manned = np.unique([unit.post for unit in units_of(scenario, city)])
     bands = reach_lines(
-        RoadTravel(city.network, speeds),
+        travel_of(scenario, city),
         city.posts.positions.take(manned),
         _limits(scenario),
         REACH_HOUR,

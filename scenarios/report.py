@@ -16,11 +16,10 @@ from dispatch.metrics import share_within, utilisation, with_hour
 from dispatch.planning.coverage import coverage
 from dispatch.standard import Clock
 from geodata.city import City
-from geodata.routing import RoadTravel
 from geodata.sites import SITE_RADIUS_M
-from geodata.speeds import NIGHT_HOURS, PEAK_HOURS, Speeds
+from geodata.speeds import NIGHT_HOURS, PEAK_HOURS
 from scenarios import charts
-from scenarios.build import turn_out_by_post
+from scenarios.build import travel_of, turn_out_by_post
 from scenarios.findings import (
     FEW_INCIDENTS,
     REACH_HOUR,
@@ -65,7 +64,7 @@ REMEDY = {
 """What a planner may look at first, by the part in which most of the late seconds lie."""
 
 
-def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario: Scenario, speeds: Speeds) -> str:
+def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario: Scenario) -> str:
     """The page as HTML text."""
     headline = headline_of(log, summary, scenario)
     clock = headline.clock
@@ -104,7 +103,7 @@ def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario:
             posts=post_table(city, log, scenario).to_dict("records"),
             cells=worst_cells(cells).to_dict("records"),
             sites=_worst_sites(site_table(city, log, clock)),
-            coverage=_coverage(city, scenario, speeds),
+            coverage=_coverage(city, scenario),
             values=_values(scenario),
             few=FEW_INCIDENTS,
             reach_hour=REACH_HOUR,
@@ -188,12 +187,12 @@ def _worst_sites(sites: pd.DataFrame) -> list[dict[Any, Any]]:
     return [row | {"term": PLACE_CLASS[row["place_class"]]} for row in worst.to_dict("records")]
 
 
-def _coverage(city: City, scenario: Scenario, speeds: Speeds) -> list[dict[Any, Any]]:
+def _coverage(city: City, scenario: Scenario) -> list[dict[Any, Any]]:
     """What the posts reach within each limit when every unit is there and free."""
     limits_s = sorted(set(scenario.standard.limits_s.model_dump().values()))
     table = coverage(
         city,
-        RoadTravel(city.network, speeds),
+        travel_of(scenario, city),
         minutes=[limit_s / 60 for limit_s in limits_s],
         hour=REACH_HOUR,
         speed_factor=scenario.units.speed_factor,

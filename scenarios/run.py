@@ -16,7 +16,7 @@ from dispatch.metrics import summarise
 from geodata.city import City
 from geodata.errors import Fault, InputError
 from geodata.files import write_folder
-from scenarios.build import build_problem, open_city, speeds_of
+from scenarios.build import build_problem, open_city
 from scenarios.load import dump, load_scenario
 from scenarios.maps import render_map
 from scenarios.report import render_report
@@ -92,12 +92,12 @@ def read_run(folder: Path) -> Run:
 
 def map_page(run: Run, *, tiles: bool = False) -> str:
     """The map of a run as HTML; `tiles`: over a street map from the internet."""
-    return render_map(run.city, run.log, run.summary, run.scenario, speeds_of(run.scenario), tiles=tiles)
+    return render_map(run.city, run.log, run.summary, run.scenario, tiles=tiles)
 
 
 def report_page(run: Run) -> str:
     """The report of a run as HTML."""
-    return render_report(run.city, run.log, run.summary, run.scenario, speeds_of(run.scenario))
+    return render_report(run.city, run.log, run.summary, run.scenario)
 
 
 def check_replaceable(folder: Path, names: Collection[str], what: str) -> None:

@@ -17,8 +17,7 @@ from dispatch.metrics import summarise
 from geodata.city import City
 from geodata.grid import Grid
 from geodata.sites import Sites
-from geodata.speeds import SpeedProfile
-from scenarios.build import build_problem, speeds_of
+from scenarios.build import build_problem
 from scenarios.schema import Scenario
 
 
@@ -30,11 +29,10 @@ class Shown:
     log: RunLog
     summary: Mapping[str, Any]
     scenario: Scenario
-    speeds: SpeedProfile
 
     @property
-    def parts(self) -> tuple[City, RunLog, Mapping[str, Any], Scenario, SpeedProfile]:
-        return self.city, self.log, self.summary, self.scenario, self.speeds
+    def parts(self) -> tuple[City, RunLog, Mapping[str, Any], Scenario]:
+        return self.city, self.log, self.summary, self.scenario
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +52,7 @@ def shown(small_city: City) -> Shown:
     problem = build_problem(scenario, small_city)
     log = simulate(problem)
     summary = summarise(log, problem.standard, start=problem.start, seed=scenario.run.seed, digest=problem.digest)
-    return Shown(small_city, log, summary, scenario, speeds_of(scenario))
+    return Shown(small_city, log, summary, scenario)
 
 
 class Page(HTMLParser):

@@ -190,7 +190,7 @@ def test_a_run_without_incidents_in_a_bare_city_has_its_map(
     nothing = RunLog(shown.log.incidents.iloc[:0], shown.log.assignments.iloc[:0], shown.log.unit_states)
     standard = standard_of(shown.scenario)
     summary = summarise(nothing, standard, start=shown.scenario.run.start, seed=1, digest="0")
-    page = render_map(bare_city, nothing, summary, shown.scenario, shown.speeds)
+    page = render_map(bare_city, nothing, summary, shown.scenario)
     assert "无超时警情 No late incident" in page
     opened = browser(page)
     assert opened.console == ()

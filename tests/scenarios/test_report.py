@@ -109,7 +109,7 @@ def test_every_assumed_value_is_listed_as_assumed(text: str) -> None:
 def test_what_the_scenario_sets_is_marked(shown: Any) -> None:
     given = {"name": "own", "city": {"synthetic_seed": 1}, "run": {"days": 2}, "units": {"count": 3}}
     scenario = Scenario.model_validate(given | {"demand": {"incidents_per_day": 60, "on_scene_cv": 0.7}})
-    page = render_report(*shown.parts[:3], scenario, shown.speeds)
+    page = render_report(*shown.parts[:3], scenario)
     own = re.findall(r'<code>([^<]*)</code>[^<]*</dt><dd class="own">([^<]*)<', page)
     assert {("units.count", "3"), ("demand.on_scene_cv", "0.7")} <= set(own)
     assert "demand.desk_cv" not in dict(own)
