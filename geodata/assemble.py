@@ -24,6 +24,7 @@ from geodata.makegrid import CellKind, made_posts, make_grid, spread_residents
 from geodata.network import Floats, RoadClass, RoadNetwork, Streets, build_network
 from geodata.readers.noding import as_lines, select_streets
 from geodata.readers.places import (
+    POST_SNAP_LIMIT_M,
     AreaColumns,
     CellColumns,
     PostColumns,
@@ -82,6 +83,7 @@ def assemble_city(
     sites: Path | None = None,
     posts: Path | None = None,
     n_posts: int | None = None,
+    post_limit_m: float = POST_SNAP_LIMIT_M,
     columns: Columns | None = None,
     grid_crs: str | None = None,
     places_crs: str | None = None,
@@ -102,6 +104,7 @@ def assemble_city(
         residents: in all. Without it, without a file and without a column, `RESIDENTS_PER_ROAD_KM` are assumed.
         residents_file: how many live where.
         n_posts: made where the residents are, if there are no `posts`.
+        post_limit_m: a post farther from any street is refused.
         grid_crs: CRS or datum of the areas and the grid, places_crs: of sites and posts; they beat what files say.
         epsg: projected CRS to work in.
         repair: mend invalid and overlapping polygons, and slivers between cells, instead of refusing them.
@@ -159,7 +162,7 @@ def assemble_city(
     found_sites, said = _sites(sites, columns.sites, network, crs=places_crs, repair=repair)
     remarks += said
     if posts is not None:
-        found_posts, said = read_posts(posts, network, columns.posts, crs=places_crs)
+        found_posts, said = read_posts(posts, network, columns.posts, crs=places_crs, limit_m=post_limit_m)
     else:
         found_posts, said = _standby_points(n_posts, network, pieces, people, seed)
     remarks += said

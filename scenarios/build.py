@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import time
 from itertools import chain, count, islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from dispatch.problem import Problem
 from dispatch.standard import ResponseStandard
 from dispatch.units import DAY_S, Shift, UnitSpec
 from geodata.city import City
-from geodata.driving import RULES
+from geodata.driving import RULES, DrivingRules
 from geodata.errors import Faults
 from geodata.network import Floats, RoadClass
 from geodata.routing import RoadTravel
@@ -178,8 +179,14 @@ def speeds_of(scenario: Scenario) -> Speeds:
 
 def travel_of(scenario: Scenario, city: City) -> RoadTravel:
     """Travel times at the scenario's speeds and by its driving rules, with those from the city's posts kept."""
-    rules = RULES[scenario.units.driving]
-    return RoadTravel(city.network, speeds_of(scenario), city.posts.positions, rules=rules)
+    return RoadTravel(city.network, speeds_of(scenario), city.posts.positions, rules=rules_of(scenario))
+
+
+def rules_of(scenario: Scenario) -> DrivingRules:
+    """What the scenario's units do on their way to an incident."""
+    siren = tuple(getattr(scenario.units.siren, c.name.lower()) for c in RoadClass)
+    part = scenario.speeds
+    return replace(RULES[scenario.units.driving], siren=siren, junction_s=part.junction_s, u_turn_s=part.u_turn_s)
 
 
 def units_of(scenario: Scenario, city: City, n_units: int | None = None) -> tuple[UnitSpec, ...]:

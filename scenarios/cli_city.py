@@ -93,6 +93,9 @@ def build(
     make_posts: Annotated[
         int | None, typer.Option(min=1, help="Make so many posts instead.", rich_help_panel=_PLACES)
     ] = None,
+    post_limit_m: Annotated[
+        float, typer.Option(min=0, help="A post farther from any street is refused.", rich_help_panel=_PLACES)
+    ] = 300.0,
     places_crs: Annotated[str | None, _file("CRS or datum of sites and posts, such as GCJ-02.", _PLACES)] = None,
     name: Annotated[str | None, typer.Option(help="Of the city.", show_default="as the roads")] = None,
     name_en: Annotated[str, typer.Option(help="Its English name.", show_default="the same")] = "",
@@ -155,6 +158,7 @@ def build(
             sites=sites,
             posts=posts,
             n_posts=make_posts,
+            post_limit_m=post_limit_m,
             grid_crs=grid_crs,
             places_crs=places_crs,
             epsg=epsg,

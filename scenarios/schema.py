@@ -260,6 +260,16 @@ def _names_differ(shifts: tuple[ShiftPart, ...]) -> tuple[ShiftPart, ...]:
     return shifts
 
 
+class Siren(Part):
+    """Factors on `speed_factor` by road class: a siren helps more on a wide road."""
+
+    expressway: Positive = Field(default=1.0, description="快速路 [A]")
+    arterial: Positive = Field(default=1.0, description="主干路 [A]")
+    collector: Positive = Field(default=1.0, description="次干路 [A]")
+    local: Positive = Field(default=1.0, description="支路 [A]")
+    pedestrian: Positive = Field(default=1.0, description="步行街 [A]")
+
+
 class UnitsPart(Part):
     """Who is there."""
 
@@ -272,6 +282,7 @@ class UnitsPart(Part):
         default="obey_all",
         description=f"What they may do on the way to an incident: {', '.join(RULES)}. [A]",
     )
+    siren: Siren = Siren()
     turn_out_s: TurnOut = TurnOut()
     shifts: Annotated[tuple[ShiftPart, ...], Field(min_length=1), AfterValidator(_names_differ)] = Field(
         default=DAY_AND_NIGHT, description="Day 08–20 and night 20–08. [A]"
@@ -313,6 +324,12 @@ class SpeedsPart(Part):
     off_peak_kmh: OffPeakKmh = OffPeakKmh()
     peak_kmh: PeakKmh = PeakKmh()
     night_factor: Positive = Field(default=1.15, description="On the off-peak speed from 22 to 6 o'clock. [A]")
+    junction_s: NotNegative = Field(
+        default=0.0, description="Seconds that every junction of three or more streets takes. [A]"
+    )
+    u_turn_s: NotNegative = Field(
+        default=0.0, description="Seconds of a U-turn, where a turn restriction makes one worth while. [A]"
+    )
     given_off_peak: Text | None = Field(
         default=None, description="Name of a table of times that the roads bring, in place of the speeds."
     )

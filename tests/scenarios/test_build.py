@@ -15,12 +15,13 @@ from dispatch.policies.dispatching import POLICIES
 from dispatch.standard import ResponseStandard
 from dispatch.units import UnitSpec
 from geodata.city import City
+from geodata.driving import OBEY_ALL
 from geodata.errors import InputError
 from geodata.grid import Grid
 from geodata.positions import Positions
 from geodata.sites import Posts
 from geodata.speeds import SpeedProfile
-from scenarios.build import build_problem, deal, demand_of, speeds_of, standard_of, units_of
+from scenarios.build import build_problem, check_fit, deal, demand_of, rules_of, speeds_of, standard_of, units_of
 from scenarios.schema import Scenario
 
 
@@ -125,3 +126,24 @@ def test_a_city_without_cells_is_refused(small_city: City) -> None:
     cells = gpd.GeoDataFrame(small_city.grid.cells[:0], crs=small_city.grid.cells.crs)
     with pytest.raises(InputError, match="no cells"):
         build_problem(scenario(), replace(small_city, grid=Grid(cells, small_city.grid.areas)))
+
+
+def test_driving_rules_sirens_and_delays_are_those_of_the_units() -> None:
+    plain = rules_of(scenario())
+    assert plain == OBEY_ALL
+    asked = scenario(
+        units={"driving": "emergency", "siren": {"arterial": 1.2}}, speeds={"junction_s": 4.0, "u_turn_s": 9.0}
+    )
+    rules = rules_of(asked)
+    assert (rules.turn_restrictions, rules.contraflow) == (False, 0.5)
+    assert rules.siren == (1.0, 1.2, 1.0, 1.0, 1.0)
+    assert (rules.junction_s, rules.u_turn_s) == (4.0, 9.0)
+    assert rules.calm == replace(OBEY_ALL, junction_s=4.0, u_turn_s=9.0)
+
+
+def test_a_table_of_times_that_the_roads_lack_is_refused(small_city: City) -> None:
+    asked = scenario(speeds={"given_off_peak": "free_flow", "given_peak": "congested"})
+    with pytest.raises(InputError, match=r"no table of times 'free_flow', as speeds\.given_off_peak asks for"):
+        check_fit(asked, small_city)
+    with pytest.raises(ValueError, match="both or none"):
+        scenario(speeds={"given_off_peak": "free_flow"})
