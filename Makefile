@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+N ?= 200
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench lock clean help
+.PHONY: demo test check bench fuzz lock clean help
 
 help:  ## Show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +33,9 @@ check: $(READY)  ## Lint, format and types
 
 bench: $(READY)  ## Measure against the peers, print a table, write out/bench.json
 	@$(BIN)/python tests/benchmarks/bench.py
+
+fuzz: $(READY)  ## Read spoiled copies of real files, N rounds each (make fuzz N=200), and print the counts
+	@$(BIN)/python tests/geodata/fuzzing.py --rounds $(N)
 
 lock: $(READY)  ## Resolve the dependencies anew into requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

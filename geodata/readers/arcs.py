@@ -333,7 +333,8 @@ def _usable_times(arcs: Arcs) -> Arcs:
         rows = np.flatnonzero(none & arcs.wanted)
         arcs.notes.add_all(f"times {name!r} that are none", done, rows, [f"{s:g} s" for s in given[rows]])
         rows = np.flatnonzero(fast & arcs.wanted)
-        kmh = arcs.length_m[rows] / given[rows] * 3.6
+        with np.errstate(over="ignore"):
+            kmh = arcs.length_m[rows] / given[rows] * 3.6
         arcs.notes.add_all(f"times {name!r} too short", done, rows, [f"{v:,.0f} km/h" for v in kmh])
         rows = np.flatnonzero(~known & arcs.wanted)
         arcs.notes.add_all(f"edges without a time {name!r}", "the class decides there", rows, [""] * len(rows))

@@ -343,7 +343,7 @@ def spoiled_shape(shape: Geometry, rng: random.Random) -> Geometry | None:
     ways: list[Callable[[], Geometry | None]] = [
         lambda: None,
         lambda: _EMPTY.get(kind, shapely.GeometryCollection()),
-        lambda: shapely.force_3d(shape, rng.choice((0.0, 44.0, np.nan))),
+        lambda: shapely.force_3d(shape, rng.choice((0.0, 44.0, -1e300))),
         lambda: shapely.union(shape, moved(lambda points: points + 0.003)),
         lambda: shapely.Polygon(flat) if kind == "Polygon" else flat,
         lambda: moved(one((np.nan, np.nan))),
