@@ -89,6 +89,11 @@ def raster_sums(cells: gpd.GeoDataFrame, path: Path | str, *, per_km2: bool) -> 
     source = str(path)
     with _opened(source) as raster:
         crs = _crs(raster, source)
+        if raster.transform.is_degenerate or not np.isfinite(raster.transform).all():
+            found = f"pixels of {raster.transform.a:g} × {raster.transform.e:g}"
+            raise InputError(
+                Fault(source, "", found, "pixels with a size", "Give it its corner and the size of a pixel.")
+            )
         edge, zone = _pixel_edges(cells, raster, crs)
         ends = edge.reshape(-1, 2)
         low = np.maximum(np.floor(ends.min(axis=0)), 0)
@@ -119,7 +124,7 @@ def _opened(source: str) -> Iterator[rasterio.DatasetReader]:
             rasterio.open(source) as raster,
         ):
             yield raster
-    except RasterioError as error:
+    except (RasterioError, UnicodeDecodeError) as error:
         mend = "Check the file; a GeoTIFF is the usual kind."
         raise InputError(Fault(source, "", f"no readable raster ({plain(error)})", "a raster", mend)) from error
 

@@ -12,11 +12,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from geodata.errors import Fault, Faults, InputError
+from geodata.errors import Fault, InputError
 from geodata.grid import Grid
 from geodata.makegrid import spread_residents
 from geodata.network import Floats
 from geodata.raster import raster_sums
+from geodata.readers.coordinates import raise_first
 
 MOST_NAMED = 5
 WELL_KNOWN = 0.99
@@ -75,13 +76,14 @@ def residents_from_table(
 
 
 def _check_numbers(codes: Sequence[str], number: Floats, source: str) -> None:
-    faults = Faults(source)
-    for code, n in Counter(codes).items():
-        if n > 1:
-            faults.add(f"code {code}", f"{n} rows", "one", "Remove or add up the others.")
-    for i in np.flatnonzero(~(np.isfinite(number) & (number >= 0))).tolist():
-        faults.add(f"code {codes[i]}", f"{number[i]:g} residents", "a number of at least 0", "Correct the value.")
-    faults.raise_any()
+    several = [(code, n) for code, n in Counter(codes).items() if n > 1]
+    faults = [Fault(source, f"code {code}", f"{n} rows", "one", "Remove or add up the others.") for code, n in several]
+    mend = "Correct the value."
+    faults += [
+        Fault(source, f"code {codes[i]}", f"{number[i]:g} residents", "a number of at least 0", mend)
+        for i in np.flatnonzero(~(np.isfinite(number) & (number >= 0))).tolist()
+    ]
+    raise_first(faults)
 
 
 def _spread_rest(found: Floats, within: NDArray[np.bool_], total: float, weight: Floats, code: str) -> list[str]:
