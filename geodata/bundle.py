@@ -77,7 +77,7 @@ def read_bundle(folder: Path, readable: range) -> Bundle:
         if sha256(folder / name) != wanted["sha256"]:
             raise refusal(folder, name, "other content than was saved", f"SHA-256 {wanted['sha256'][:12]}…")
     paths = [folder / name for name in listed]
-    with _given_back():
+    with given_back():
         tables = {p.stem: _read_table(p) for p in paths if p.suffix == ".parquet"}
     arrays = {p.stem: np.load(p, mmap_mode="r", allow_pickle=False) for p in paths if p.suffix == ".npy"}
     return Bundle(manifest=manifest, arrays=arrays, tables=tables)
@@ -124,7 +124,7 @@ def refusal(folder: Path, place: str, found: str, expected: str, mend: str = AGA
 
 
 @contextmanager
-def _given_back() -> Iterator[None]:
+def given_back() -> Iterator[None]:
     """Arrow's own allocator keeps what it once used, three times the size of a grid's polygons; the system's gives it
     back."""
     usual, frugal = pa.default_memory_pool(), pa.system_memory_pool()

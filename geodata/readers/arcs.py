@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,8 @@ SAME_LENGTH_M = 0.1
 """Opposite edges whose lengths differ by less are one street. Assumed."""
 ENDS_OFF_M = 1.0
 """A line that begins or ends farther than this from its node is not that edge's line. Assumed."""
+_MET_AT_ONCE = 100_000
+"""Edges among which opposite ones are looked for; it bounds the memory."""
 TIME_ROUNDING_S = 1.0
 """Times are rounded, to hundredths of a minute at worst: too short by less is no error. Assumed."""
 OPPOSITE_SHARE = 0.1
@@ -63,6 +66,28 @@ class Shapes:
         steps = np.hypot(*np.diff(self.xy, axis=0, append=self.xy[-1:]).T)
         steps[self.first[1:] - 1] = 0
         return np.asarray(np.add.reduceat(steps, self.first[:-1]) if len(self.first) > 1 else steps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LineLabels(Sequence[str]):
+    """What the edges of a table are called by, "line 17", each written when it is asked for."""
+
+    line: Index
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> LineLabels: ...
+
+    def __getitem__(self, row: int | slice) -> str | LineLabels:
+        return LineLabels(self.line[row]) if isinstance(row, slice) else f"line {self.line[row]}"
+
+    def take(self, rows: Index) -> LineLabels:
+        return LineLabels(self.line[rows])
 
 
 class Notes:
@@ -186,6 +211,7 @@ def streets_of_arcs(
     speeds = arcs.speed_kmh[np.column_stack([one, back])]
     known = np.isfinite(speeds)
     mean_kmh = np.where(known, speeds, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    label = arcs.label
     streets = Streets(
         epsg=epsg,
         start=arcs.tail[one],
@@ -197,7 +223,7 @@ def streets_of_arcs(
         shape_first=shape_first,
         shape_xy_m=shapes.xy[entries],
         length_m=arcs.length_m[one],
-        label=[arcs.label[i] for i in one.tolist()],
+        label=label.take(one) if isinstance(label, LineLabels) else [label[i] for i in one.tolist()],
         given_s={name: np.where(driven, given[pair], np.nan) for name, given in arcs.given_s.items()},
     )
     return streets, told
@@ -207,7 +233,9 @@ def _has_opposite(arcs: Arcs) -> Bools:
     """(m,) whether another edge joins the same two nodes the other way round."""
     base = max(int(arcs.tail.max(initial=0)), int(arcs.head.max(initial=0))) + 1
     there, back = arcs.tail * base + arcs.head, arcs.head * base + arcs.tail
-    return np.asarray(np.isin(there, back) & (arcs.tail != arcs.head))
+    back.sort()
+    at = np.searchsorted(back, there).clip(max=len(back) - 1)
+    return np.asarray((back[at] == there) & (arcs.tail != arcs.head))
 
 
 def _looks_directed(arcs: Arcs) -> bool:
@@ -359,25 +387,28 @@ def _merge_opposite(arcs: Arcs, shapes: Shapes, kept: Index) -> tuple[Index, Ind
         if tail[i] == head[i]:
             against[i], there_and_back[i] = forward > backward, forward == backward
         line[i] = known.setdefault(backward if against[i] else forward, len(known))
-    _, group = np.unique(
-        np.column_stack([np.minimum(tail, head), np.maximum(tail, head), line]), axis=0, return_inverse=True
-    )
-    table = pd.DataFrame({"group": group.reshape(-1), "length_m": arcs.length_m[kept], "row": np.arange(len(kept))})
-    table = table.sort_values(["length_m", "row"], kind="stable")
-    turned = against[table["row"].to_numpy()]
-    met = pd.merge_asof(
-        table[turned],
-        table[~turned],
-        on="length_m",
-        by="group",
-        direction="nearest",
-        tolerance=SAME_LENGTH_M,  # type: ignore[arg-type]  # its stubs know no float
-        suffixes=("", "_other"),
-    )
-    met = met.dropna(subset="row_other").drop_duplicates("row_other")
+    pair = np.minimum(tail, head) * (int(np.maximum(tail, head).max(initial=0)) + 1) + np.maximum(tail, head)
+    if known:
+        pair = np.unique(pair, return_inverse=True)[1] * (len(known) + 1) + line + 1
     opposite = np.full(len(kept), -1)
-    a, b = met["row"].to_numpy(np.int64), met["row_other"].to_numpy(np.int64)
-    opposite[a], opposite[b] = b, a
+    parts = len(kept) // _MET_AT_ONCE + 1
+    for part in range(parts):
+        rows = np.flatnonzero(pair % parts == part)
+        table = pd.DataFrame({"pair": pair[rows], "length_m": arcs.length_m[kept[rows]], "row": rows})
+        table = table.sort_values(["length_m", "row"], kind="stable")
+        turned = against[table["row"].to_numpy()]
+        met = pd.merge_asof(
+            table[turned],
+            table[~turned],
+            on="length_m",
+            by="pair",
+            direction="nearest",
+            tolerance=SAME_LENGTH_M,  # type: ignore[arg-type]  # its stubs know no float
+            suffixes=("", "_other"),
+        )
+        met = met.dropna(subset="row_other").drop_duplicates("row_other")
+        a, b = met["row"].to_numpy(np.int64), met["row_other"].to_numpy(np.int64)
+        opposite[a], opposite[b] = b, a
     opposite[there_and_back] = np.flatnonzero(there_and_back)
     stays = np.flatnonzero((opposite < 0) | (opposite >= np.arange(len(kept))))
     return kept[stays], np.where(opposite[stays] >= 0, kept[opposite[stays]], -1)

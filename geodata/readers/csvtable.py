@@ -98,7 +98,7 @@ class CsvTable:
         return [str(name) for name in self.data.columns]
 
     def rows(self, wanted: Bools) -> CsvTable:
-        return CsvTable(self.source, self.data[wanted], self.lines[wanted])
+        return self if wanted.all() else CsvTable(self.source, self.data[wanted], self.lines[wanted])
 
     def find(self, named: str | None, usual: Sequence[str]) -> str | None:
         """The column that is named, or one with a usual name, or None."""

@@ -8,7 +8,7 @@ from xml.parsers import expat
 
 from geodata.crs import parse_crs
 from geodata.defects import Defect, general
-from geodata.errors import Fault, InputError
+from geodata.errors import Fault, InputError, plain
 from geodata.network import Streets
 from geodata.readers.arcs import CLASS_WITHOUT_ANY
 from geodata.readers.graphs import ATTRIBUTES, streets_of_graph
@@ -30,8 +30,8 @@ def read_graphml(path: Path, *, epsg: int | None = None, crs: str | None = None)
     graph = _Graph(source)
     try:
         graph.parse(read_chunks(path, "an osmnx GraphML file"))
-    except expat.ExpatError as error:
-        raise InputError(Fault(source, "", f"no XML ({error})", "an osmnx GraphML file", _MEND)) from error
+    except (expat.ExpatError, LookupError) as error:  # the second: an encoding that nobody knows
+        raise InputError(Fault(source, "", f"no XML ({plain(error)})", "an osmnx GraphML file", _MEND)) from error
     told = crs or graph.attributes.get("crs")
     if told is None:
         raise InputError(Fault(source, "graph", "no `crs` entry", "the CRS of the nodes, such as EPSG:4326", _MEND))

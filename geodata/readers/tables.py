@@ -6,20 +6,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from geodata.bundle import given_back
 from geodata.crs import LONLAT, parse_declared, project
 from geodata.datum import Datum
 from geodata.defects import Defect, general
 from geodata.errors import Fault, InputError
 from geodata.network import Floats, OneWay, Streets
-from geodata.readers.arcs import CLASS_UNKNOWN, LENGTH_NO_NUMBER, MEASURED, Arcs, Notes, streets_of_arcs
+from geodata.readers.arcs import CLASS_UNKNOWN, LENGTH_NO_NUMBER, MEASURED, Arcs, LineLabels, Notes, streets_of_arcs
 from geodata.readers.coordinates import placed, raise_first
 from geodata.readers.csvtable import CsvTable
 from geodata.readers.noding import Index
@@ -41,6 +44,7 @@ _TIME = re.compile(
     r"(?:t|time)_(?P<mode>\w+)_(?:s|sec|min|h)|(?P<kind>\w+)_time(?:_(?:s|sec|min|h))?|time(?:_(?:s|sec|min|h))?"
 )
 _POINTS_AT_ONCE = 50_000
+_WHOLE = "0|[1-9][0-9]{0,17}"
 _EDGE_WORDS = re.compile("edges|arcs|links", re.IGNORECASE)
 
 
@@ -99,6 +103,19 @@ def read_tables(
     """
     columns, node_columns = columns or EdgeColumns(), node_columns or NodeColumns()
     nodes = nodes or _beside(edges)
+    with given_back():
+        return _read(edges, nodes, columns, node_columns, directed, crs, epsg)
+
+
+def _read(
+    edges: Path,
+    nodes: Path,
+    columns: EdgeColumns,
+    node_columns: NodeColumns,
+    directed: bool | None,
+    crs: str | None,
+    epsg: int | None,
+) -> tuple[Streets, list[Defect]]:
     ids, node_xy, known_crs, twice = _read_nodes(nodes, node_columns, crs)
     table = CsvTable.read(edges, "a CSV of edges")
     start, end = (
@@ -108,7 +125,8 @@ def read_tables(
             (columns.end, _END, "the node where it ends"),
         )
     )
-    ends = np.column_stack([ids.get_indexer(pd.Index(_names(table.texts(column)))) for column in (start, end)])
+    ends = np.column_stack([ids.find(_names(table.texts(column))) for column in (start, end)])
+    del ids
     between = np.asarray((ends >= 0).all(axis=1))
     if not between.any():
         found = f"nodes such as {table.texts(start).iloc[0]!r}, none of them in {nodes}"
@@ -116,8 +134,11 @@ def read_tables(
         raise InputError(Fault(str(edges), f"columns {start}, {end}", found, "the ids of nodes", mend))
     told = _Values(table.rows(between), columns)
     arcs = told.arcs(ends[between])
+    left_out, ends, assumed = table.rows(~between), ends[~between], told.assumed
+    # the texts take more memory than the streets made of them
+    del table, told
     streets, defects = streets_of_arcs(arcs, node_xy, known_crs, str(edges), epsg, directed=directed)
-    unknown = _unknown_ends(table.rows(~between), (start, end), ends[~between], node_xy, known_crs, streets.epsg)
+    unknown = _unknown_ends(left_out, (start, end), ends, node_xy, known_crs, streets.epsg)
     listed = Defect(
         kind="nodes listed again",
         done="the first one stays",
@@ -125,8 +146,8 @@ def read_tables(
         shapes=np.full(len(twice), None),
         epsg=streets.epsg,
     )
-    assumed = [general(kind, done, streets.epsg) for kind, done in told.assumed]
-    return streets, [defect for defect in (*assumed, listed, unknown, *defects) if len(defect)]
+    general_ones = [general(kind, done, streets.epsg) for kind, done in assumed]
+    return streets, [defect for defect in (*general_ones, listed, unknown, *defects) if len(defect)]
 
 
 def _beside(edges: Path) -> Path:
@@ -146,9 +167,35 @@ def _names(texts: pd.Series[str]) -> pd.Series[str]:
     return texts.str.strip().str.replace(r"\.0+$", "", regex=True)
 
 
-def _read_nodes(
-    path: Path, columns: NodeColumns, crs: str | None
-) -> tuple[pd.Index[str], Floats, pyproj.CRS, list[int]]:
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """Ids of nodes, to be found by their texts; whole numbers, as most ids are, take a fraction of the memory."""
+
+    keys: pd.Index[Any]
+    """int64 or text"""
+
+    @classmethod
+    def of(cls, texts: pd.Series[str]) -> _Ids:
+        return cls(pd.Index(_whole(texts)) if texts.str.fullmatch(_WHOLE).all() else pd.Index(texts))
+
+    def find(self, texts: pd.Series[str]) -> Index:
+        """The row of each, -1 where there is none."""
+        if self.keys.dtype != np.int64:
+            return np.asarray(self.keys.get_indexer(pd.Index(texts)), np.int64)
+        whole = texts.str.fullmatch(_WHOLE).to_numpy(bool)
+        wanted = np.full(len(texts), -1)
+        wanted[whole] = _whole(texts[whole])
+        known = self.keys.to_numpy()
+        order = np.argsort(known)
+        row = order[np.searchsorted(known, wanted, sorter=order).clip(max=len(known) - 1)]
+        return np.where(known[row] == wanted, row, -1)
+
+
+def _whole(texts: pd.Series[str]) -> Index:
+    return np.asarray(pa.chunked_array(pa.array(texts)).cast(pa.int64()).to_numpy(), np.int64)
+
+
+def _read_nodes(path: Path, columns: NodeColumns, crs: str | None) -> tuple[_Ids, Floats, pyproj.CRS, list[int]]:
     """Ids, (n, 2) coordinates and their CRS, and the lines of nodes that were listed before at the same place."""
     source = str(path)
     declared = None if crs is None else parse_declared(crs, source)
@@ -177,9 +224,9 @@ def _read_nodes(
         for i in np.flatnonzero(~np.isfinite(numbers).all(axis=1)).tolist()
     )
     place, found_crs = _placed(numbers, declared or pyproj.CRS(LONLAT), table)
-    again = ids.duplicated().to_numpy()
-    first = pd.Index(ids[~again])
-    before = first.get_indexer(pd.Index(ids[again]))
+    again = np.asarray(_Ids.of(ids).keys.duplicated())
+    first = _Ids.of(ids[~again])
+    before = first.find(ids[again])
     apart = (place[~again][before] != place[again]).any(axis=1)
     mend = "Give each node an id of its own."
     raise_first(
@@ -234,8 +281,8 @@ class _Values:
             tail=ends[:, 0],
             head=ends[:, 1],
             length_m=self._lengths(table.find(columns.length, _LENGTH)),
-            label=[f"line {line}" for line in table.lines.tolist()],
-            name=table.texts(table.find(columns.name, _NAME)).str.strip().tolist(),
+            label=LineLabels(table.lines),
+            name=self._names(table.find(columns.name, _NAME)),
             road_class=self._words(
                 table.find(columns.road_class, _CLASS), CLASS_WORDS, -1, (CLASS_UNKNOWN, "taken as local")
             ),
@@ -244,6 +291,12 @@ class _Values:
             given_s=self._times(),
             notes=self._notes,
         )
+
+    def _names(self, column: str | None) -> list[str]:
+        if column is None:
+            return [""] * len(self._table)
+        once: dict[str, str] = {}
+        return [once.setdefault(name, name) for name in self._table.texts(column).str.strip().tolist()]
 
     def _numbers(self, column: str, units: Mapping[str, float], kind: str, done: str, unit: str) -> Floats:
         """Values in SI units, NaN where there is none; what is no number is noted."""

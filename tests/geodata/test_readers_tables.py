@@ -42,7 +42,7 @@ def test_opposite_rows_of_one_length_are_one_street_with_both_times(tmp_path: Pa
     assert told == []
     assert streets.epsg == 4547
     assert streets.one_way.tolist() == [OneWay.NO, OneWay.FORWARD]
-    assert streets.label == ["line 2", "line 4"]
+    assert list(streets.label or ()) == ["line 2", "line 4"]
     assert streets.length_m == pytest.approx([1000, 1200])
     assert list(streets.given_s) == ["siren", "normal"]
     assert streets.given_s["siren"] == pytest.approx(np.array([[50, 70], [90, NAN]]), nan_ok=True)
@@ -157,7 +157,7 @@ def test_columns_may_have_any_names(tmp_path: Path) -> None:
 
 def test_edges_to_unknown_nodes_are_left_out_and_told(tmp_path: Path) -> None:
     streets, told = read(tmp_path, "u,v\n1,2\n2,9\n,1\n8,9\n")
-    assert streets.label == ["line 2"]
+    assert list(streets.label or ()) == ["line 2"]
     assert told[0] == (
         "3 edges to nodes that are not listed: left out (line 3 (node '9'), line 4 (node ''), line 5 (node '8'))"
     )
@@ -178,7 +178,7 @@ def test_text_may_be_in_each_usual_encoding(tmp_path: Path, encoding: str) -> No
 
 def test_blank_lines_do_not_count_but_keep_the_numbers_of_the_others(tmp_path: Path) -> None:
     streets, told = read(tmp_path, 'u,v,name\n\n1,2,"two\nlines"\n\n2,3,b\n7,1,\n')
-    assert streets.label == ["line 3", "line 6"]
+    assert list(streets.label or ()) == ["line 3", "line 6"]
     assert told[0].startswith("1 edges to nodes that are not listed: left out (line 7 ")
 
 
@@ -307,7 +307,7 @@ def tntp(folder: Path, net: str = NET, places: str = PLACES, flow: str | None = 
 
 def test_tntp_files_give_free_flow_and_congested_times(tmp_path: Path) -> None:
     streets, defects = read_tntp(tntp(tmp_path), crs=CHICAGO)
-    assert streets.label == ["line 8", "line 9", "line 11"]
+    assert list(streets.label or ()) == ["line 8", "line 9", "line 11"]
     assert streets.one_way.tolist() == [OneWay.FORWARD, OneWay.NO, OneWay.FORWARD]
     assert streets.length_m == pytest.approx(1609.344 * np.array([0.6, 0.7, 1.0]))
     assert streets.given_s["free_flow"] == pytest.approx(np.array([[NAN, NAN], [60, 60], [120, NAN]]), nan_ok=True)
