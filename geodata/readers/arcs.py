@@ -31,6 +31,8 @@ CLASS_UNKNOWN = "classes that are not understood"
 MEASURED = "measured on the line instead"
 LONGEST_SHARE = 1.6
 """Lengths that are mostly this many times as long as the lines look like those of another unit. Assumed."""
+LONGEST_M = 1e6
+"""No street is longer. Assumed."""
 LENGTH_ROUNDING_M = 0.5
 """Nor is a length rounded to the metre an error."""
 SAME_LENGTH_M = 0.1
@@ -334,7 +336,7 @@ def _usable_lengths(arcs: Arcs, measured: Floats) -> Arcs:
     unusable = np.isfinite(given) & ~(given > 0)
     with np.errstate(invalid="ignore"):
         short = ~unusable & (given < SHORTEST_SHARE * measured - LENGTH_ROUNDING_M)
-    endless = np.isinf(given)
+    endless = given > LONGEST_M
     missing = np.flatnonzero(np.isnan(given) & arcs.wanted)
     if len(missing) < np.count_nonzero(arcs.wanted):
         missing = np.setdiff1d(missing, arcs.notes.rows(LENGTH_NO_NUMBER))
@@ -346,7 +348,7 @@ def _usable_lengths(arcs: Arcs, measured: Floats) -> Arcs:
     ):
         rows = np.flatnonzero(wrong & arcs.wanted)
         arcs.notes.add_all(kind, done, rows, [f"{metres:,.6g} m" for metres in given[rows]])
-    good = np.isfinite(given) & ~unusable & (~short | arcs.schematic)
+    good = np.isfinite(given) & ~unusable & ~endless & (~short | arcs.schematic)
     return replace(arcs, length_m=np.where(good, given, measured))
 
 
