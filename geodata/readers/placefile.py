@@ -21,6 +21,8 @@ from geodata.readers.vector import POINTS, POLYGONS, find_column, open_layer, re
 from geodata.sites import PlaceClass
 
 MOST_FAULTS = 20
+MOST_COUNTED = 1e9
+"""More residents or places than that are an error. Assumed."""
 PLACE_CLASS_WORDS = {c.label: c for c in PlaceClass} | {
     "要害部位": PlaceClass.VITAL,
     "重点地区": PlaceClass.KEY,
@@ -102,9 +104,10 @@ class PlaceFile:
             return np.full(len(self.table), default)
         texts = [clean_text(value) for value in self.table[column].tolist()]
         numbers = pd.to_numeric(pd.Series(texts), errors="coerce").to_numpy(float)
+        expected = f"a number of at least {least} and at most {MOST_COUNTED:,.0f}"
         for i, (text, number) in enumerate(zip(texts, numbers, strict=True)):
-            if text and not (np.isfinite(number) and number >= least):
-                self.fault(i, "", f"{column} = {text!r}", f"a number of at least {least}", "Correct the value.")
+            if text and not least <= number <= MOST_COUNTED:
+                self.fault(i, "", f"{column} = {text!r}", expected, "Correct the value.")
         return np.where(np.array(texts) == "", default, np.round(numbers))
 
     def opening_hours(self, named: str | None, usual: Sequence[str]) -> list[str]:
