@@ -281,11 +281,13 @@ class _Raw:
         return np.asarray(shapely.linestrings(self.streets.shape_xy_m[points], indices=index), object)
 
     def duplicates(self) -> Bools:
-        """Streets that lie on an earlier one between the same junctions and open no direction that it does not."""
+        """Streets that lie on an earlier one between the same junctions and open no direction that it does not; a
+        pedestrian street stands for none that cars drive on."""
         s, rows = self.streets, self.kept
         middle = shapely.get_coordinates(shapely.line_interpolate_point(self.lines(rows), 0.5, normalized=True))
         ends = np.sort(np.stack([s.start[rows], s.end[rows]], 1), axis=1)
-        alike = np.column_stack([ends, np.round(np.column_stack([self.length_m[rows], middle]) * 10).astype(np.int64)])
+        place = np.round(np.column_stack([self.length_m[rows], middle]) * 10).astype(np.int64)
+        alike = np.column_stack([ends, place, s.road_class[rows] == RoadClass.PEDESTRIAN])
         _, group = np.unique(alike, axis=0, return_inverse=True)
         group = group.reshape(-1)
         several = np.flatnonzero(np.bincount(group)[group] > 1)

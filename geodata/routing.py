@@ -27,6 +27,8 @@ BUCKET_S = 2.0
 """What waits in a search is sorted so finely. Measured."""
 LANDMARKS = 8
 """More bound the searches better, and take longer to measure. Measured."""
+PERIODS = 24
+"""So many are held ready, a day of hours that all differ; each takes 70 MB at 120,000 nodes with kept times."""
 MARKS = 4
 """Place of the landmarks' table among the first arguments of the searches."""
 
@@ -69,7 +71,8 @@ class Links(NamedTuple):
         record = np.empty(len(edge), search.LINK)
         record["s"], record["other"], record["edge"] = time_s[edge], other[edge], edge
         first = np.searchsorted(at[edge], np.arange(n_ports + 1)).astype(np.int32)
-        return cls(first, record, STEP * float(record["s"].mean()))
+        # where all is closed any step will do; but a step of nothing gets nowhere
+        return cls(first, record, STEP * float(record["s"].sum()) / max(len(edge), 1) or STEP)
 
 
 class Period:
@@ -84,8 +87,8 @@ class Period:
         tail, head = drive.ends[:, search.TAIL], drive.ends[:, search.HEAD]
         self.inward = Links.of(head, tail, time_s, len(drive.xy_m))
         """By the port that they enter."""
-        # the ring of buckets must hold twice the longest link
-        bucket_s = max(BUCKET_S, 2 * float(self.inward.record["s"].max()) / (search.BUCKETS - 4))
+        # the ring of buckets should hold twice the longest link
+        bucket_s = max(BUCKET_S, 2 * float(self.inward.record["s"].max(initial=0.0)) / (search.BUCKETS - 4))
         none = np.empty((len(drive.xy_m), 0), np.float32)
         self.graph: tuple[Any, ...] = (
             *self.inward[:2], drive.ends, self.road, none, bucket_s, *scratch[:3], scratch.path
@@ -100,6 +103,8 @@ class Period:
         if self.graph[MARKS].shape[1]:
             return
         ports = np.unique(self.inward.record["other"])
+        if not len(ports):
+            return
         turn = 2 * np.pi * np.arange(LANDMARKS) / LANDMARKS
         out = self._drive.xy_m[ports] @ np.stack([np.cos(turn), np.sin(turn)])
         seeds = np.unique(ports[out.argmax(axis=0)])[:, None]
@@ -200,6 +205,9 @@ class RoadTravel:
         number = self._period_of_hour[hour], change
         period = self._periods.get(number)
         if period is None:
+            if len(self._periods) == PERIODS:
+                # time goes on: the one made first is needed last
+                del self._periods[next(iter(self._periods))]
             period = self._periods[number] = self._prepare(int(self._hour_of_period[number[0]]), change)
         return period
 
@@ -211,10 +219,9 @@ class RoadTravel:
         n, s, drive = self.network, self._scratch, self.drive
         edge_s = self.rules.time_s(n, self.speeds.edge_time_s(n, hour))
         since_s = self._changes_s[change - 1] if change else -np.inf
-        with np.errstate(divide="ignore"):
-            for down in self.slowdowns:
-                if down.from_s <= since_s < down.until_s:
-                    edge_s[down.edges] /= down.factor
+        for down in self.slowdowns:
+            if down.from_s <= since_s < down.until_s:
+                edge_s[down.edges] = edge_s[down.edges] / down.factor if down.factor else np.inf
         return Period(drive, drive.time_s(edge_s), s)
 
     def keep(self, hour: int) -> None:

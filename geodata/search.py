@@ -37,8 +37,8 @@ BUCKETS = 4096
 """A power of two: buckets are used again and again in a ring."""
 MANY = 128
 """Of more candidates some are near enough for one search from all sides to find them soon. Measured."""
-SLACK_S = 2e-3
-"""Times of landmarks are kept in single precision; bounds are lower by more than that can err within a day."""
+SLACK_S = 0.1
+"""Times of landmarks are kept in single precision; bounds are lower by more than that can err within twelve days."""
 
 
 class Scratch(NamedTuple):
@@ -62,7 +62,7 @@ class Scratch(NamedTuple):
 @compiled
 def _begin(buckets: Any, counter: Any) -> int:
     """Empty the buckets; the number of a new search."""
-    for bucket in range(counter[1], counter[2] + 1):
+    for bucket in range(counter[1], min(counter[2], counter[1] + BUCKETS - 1) + 1):
         buckets[bucket & (BUCKETS - 1)] = NONE
     counter[0] += 1
     counter[1], counter[2] = np.int32(2**31 - 1), -1
@@ -228,7 +228,8 @@ def nearest(
     Candidates are the given rows of edge, offset_m, delay_s and slowness, beside the n_best that `best` and `best_cost`
     already hold. Searches from the target against the traffic and stops when no node that waits can yield a better
     one, or at a cost of `limit`; a single candidate draws it towards itself by the landmarks (A*), of which `marks` may
-    have none. `bucket_s` is the width of the buckets, which together must hold twice the longest link.
+    have none. `bucket_s` is the width of the buckets, which together should hold twice the longest link: what is to
+    wait for longer shares a bucket with what is nearer, and comes too early.
     Fills best (rows) and best_cost; returns how many they hold. `nodes` then holds the routes.
     """
     n = len(rows)
@@ -276,10 +277,10 @@ def nearest(
         node = ends[into, TAIL]
         seconds = part_s(target_share if side == 0 else 1.0 - target_share, road[into, SECONDS])
         _touch(nodes, node, now)
-        if seconds < nodes[node]["s"]:
+        key = seconds + _ahead_s(marks, goal, node)
+        if seconds < nodes[node]["s"] and key < np.inf:
             nodes[node]["s"] = seconds
             nodes[node]["via"] = BY_TAIL if side == 0 else BY_TWIN
-            key = seconds + _ahead_s(marks, goal, node)
             at = int(key * per_s)
             bucket = at if waiting == 0 else min(at, bucket)
             waiting += _wait(nodes, buckets, counter, node, at)
@@ -308,7 +309,8 @@ def nearest(
             seconds = reached + links[j]["s"]
             if nodes[other]["search"] != now or seconds < nodes[other]["s"]:
                 key = seconds + _ahead_s(marks, goal, other)
-                if least_delay + least_slowness * key <= worst:
+                # an infinite key, from where no way leads to the only candidate, has no bucket
+                if key < np.inf and least_delay + least_slowness * key <= worst:
                     _touch(nodes, other, now)
                     nodes[other]["s"] = seconds
                     nodes[other]["via"] = links[j]["edge"]

@@ -1,5 +1,9 @@
 """Travel times agree with networkx on random networks with one-way streets and positions on edges."""
 
+import gc
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import networkx as nx
@@ -7,11 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import searched_times
+from reference import hard_network, searched_times
 
+from geodata.driving import RULES
 from geodata.network import OneWay, RoadNetwork, Streets, build_network
 from geodata.positions import Position, Positions
-from geodata.routing import RoadTravel, Route
+from geodata.reach import reach
+from geodata.routing import PERIODS, NoWayError, RoadTravel, Route
+from geodata.speeds import GivenTimes, Slowdown
+from geodata.timetable import times_between
 
 RUSH_HOUR = 18
 
@@ -156,3 +164,68 @@ def test_a_route_runs_along_joined_edges_and_takes_the_time_it_says(seed: int) -
     check_route(network, route, origin, target, travel.period(RUSH_HOUR).time_s)
     one = Positions(np.array([origin.edge]), np.array([origin.offset_m]))
     assert route.time_s == pytest.approx(reference_times(travel, one, target, RUSH_HOUR)[0], abs=1e-6)
+
+
+def closed(edges: np.ndarray, from_s: float = 0.0, factor: float = 0.0) -> Slowdown:
+    return Slowdown(name="flood", edges=edges.astype(np.int32), from_s=from_s, until_s=np.inf, factor=factor)
+
+
+@pytest.mark.parametrize("made", [random_network, hard_network], ids=["all turns free", "with turn restrictions"])
+def test_where_every_road_is_closed_nobody_comes(made: Callable[[np.random.Generator, int], RoadNetwork]) -> None:
+    rng = np.random.default_rng(2)
+    network = made(rng, 12)
+    posts = random_positions(network, rng, 12)
+    posts.offset_m[0] = 0
+    travel = RoadTravel(network, anchors=posts, slowdowns=[closed(np.arange(network.n_edges))])
+    moment = travel.moment(RUSH_HOUR, 0.0)
+    rows, target = np.arange(1, 12), posts[0]
+    asked = target, rows, posts, np.zeros(12), np.ones(12), moment
+    assert len(travel.nearest(*asked)[0]) == 0
+    assert travel.nearest_drives(*asked, anchor=np.arange(12, dtype=np.int32)) == []
+    with pytest.raises(NoWayError):
+        travel.route(posts[1], target, moment)
+    with pytest.raises(NoWayError):
+        travel.route_home(posts[1], 0, moment)
+    assert (times_between(travel, posts, posts, moment) == np.where(np.eye(12), 0, np.inf)).all()
+    assert (reach(travel, posts.take(rows), moment).at(posts.take(np.zeros(1, int))) == np.inf).all()
+
+
+def test_a_street_that_takes_no_time_can_be_closed() -> None:
+    rng = np.random.default_rng(3)
+    network = random_network(rng, 9)
+    network = replace(network, given_names=("free",), given_s=np.zeros((1, network.n_edges)))
+    one = np.flatnonzero(network.street == network.street[0])
+    travel = RoadTravel(network, GivenTimes(("free",) * 168), slowdowns=[closed(one)])
+    time_s = travel.edge_time_s(travel.moment(0, 0.0))
+    assert (time_s[one] == np.inf).all()
+    assert (time_s[: network.n_open][~np.isin(np.arange(network.n_open), one)] == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_ways_of_a_day_are_found_within_a_limit_to_the_millisecond(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, 40)
+    travel = RoadTravel(network, rules=RULES["foot"], slowdowns=[closed(np.arange(network.n_edges), factor=0.05)])
+    moment = travel.moment(RUSH_HOUR, 0.0)
+    units, target = random_positions(network, rng, 20), random_positions(network, rng, 1)[0]
+    expected = times_between(travel, units, Positions(np.array([target.edge]), np.array([target.offset_m])), moment)
+    assert expected.max() > 2**15
+    for row, limit_s in enumerate(expected[:, 0] + 1e-4):
+        found, _ = travel.nearest(target, np.array([row]), units, np.zeros(20), np.ones(20), moment, 1, limit_s)
+        assert found.tolist() == [row]
+
+
+def test_moments_that_are_long_past_are_let_go() -> None:
+    rng = np.random.default_rng(5)
+    network = random_network(rng, 9)
+    travel = RoadTravel(network, slowdowns=[closed(np.arange(2), at_s, 0.5) for at_s in range(PERIODS)])
+    first = weakref.ref(travel.period(travel.moment(RUSH_HOUR, 0.0)))
+    before_s = travel.edge_time_s(travel.moment(RUSH_HOUR, 0.0)).tolist()
+    for at_s in range(1, PERIODS):
+        travel.period(travel.moment(RUSH_HOUR, at_s))
+    gc.collect()
+    assert first() is not None
+    travel.period(travel.moment(RUSH_HOUR, -1.0))
+    gc.collect()
+    assert first() is None
+    assert travel.edge_time_s(travel.moment(RUSH_HOUR, 0.0)).tolist() == before_s

@@ -219,6 +219,19 @@ def test_pedestrian_streets_serve_those_who_may_use_them() -> None:
     assert driven(network, (3, 4), (5, 8), walk) == "4-5"
 
 
+def test_a_pedestrian_street_on_the_line_of_a_road_does_not_replace_it() -> None:
+    ends, classes = [ENDS[0], *ENDS], [RoadClass.PEDESTRIAN, *[RoadClass.LOCAL] * len(ENDS)]
+    network, defects = build_network(streets_between(ends, XY_M, road_class=classes))
+    assert defects == []
+    assert np.count_nonzero(network.permission == Permission.OPEN) == 2 * len(ENDS)
+    again = streets_between(
+        [*ends, ENDS[0], ENDS[0]], XY_M, road_class=[*classes, RoadClass.PEDESTRIAN, RoadClass.LOCAL]
+    )
+    network, (twice,) = build_network(again)
+    assert twice.label == (str(len(ends)), str(len(ends) + 1))
+    assert network.n_streets == len(ends)
+
+
 @pytest.mark.parametrize("name", list(RULES))
 def test_no_named_rule_is_slower_than_the_one_that_obeys_but_who_walks(name: str) -> None:
     network = built(ban(3, CENTRE, 7), ban(1, CENTRE, 5, ONLY), one_way=one_way_column((6, 7), (8, 5)))
@@ -300,8 +313,11 @@ def pairs_of(streets: Streets, network: RoadNetwork) -> set[tuple[int, int]]:
 
     def standing(row: int) -> int | None:
         """The street of a row, or of the first one between the same junctions: lines are straight, so it lies on it."""
-        ends = {streets.start[row], streets.end[row]}
-        alike = next(i for i in range(row + 1) if {streets.start[i], streets.end[i]} == ends)
+
+        def drawn(i: int) -> tuple[set[int], bool]:
+            return {streets.start[i], streets.end[i]}, streets.road_class[i] == RoadClass.PEDESTRIAN
+
+        alike = next(i for i in range(row + 1) if drawn(i) == drawn(row))
         return street_of.get(str(row), street_of.get(str(alike)))
 
     pairs = set()
