@@ -27,6 +27,8 @@ MOST_LETTERS = 60
 def check_tables(city: City, findings: Sequence[Finding], faults: Sequence[Defect]) -> list[RenderableType]:
     """What a city holds, then its faults: what is still in it, the worst first, and what was mended on reading."""
     table = _facts((finding.topic, _marked(finding)) for finding in findings)
+    if names := city.network.given_names:
+        table.add_row("tables of times", f"{', '.join(names)}; used by speeds.given_off_peak and given_peak alone")
     for source in city.sources:
         table.add_row("source", str(source))
     kept = [fault for fault in faults if fault.stays]
@@ -65,6 +67,7 @@ def info_tables(city: City, manifest: Mapping[str, Any] | None, folder: Path) ->
         ("junctions", f"{network.n_nodes:,}"),
         ("streets", f"{network.n_streets:,}, {network.street_length_m.sum() / 1000:,.1f} km"),
         ("forbidden turns", f"{len(network.banned_turns):,}"),
+        ("tables of times", ", ".join(network.given_names) or "none"),
         ("cells", f"{len(grid):,}"),
         ("residents", f"{grid.cells['residents'].sum():,.0f}"),
         ("areas", _by(grid.areas["level"].tolist(), grid.levels)),

@@ -100,12 +100,16 @@ def build(
     name: Annotated[str | None, typer.Option(help="Of the city.", show_default="as the roads")] = None,
     name_en: Annotated[str, typer.Option(help="Its English name.", show_default="the same")] = "",
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend invalid and overlapping polygons instead of refusing them.")
+        bool, typer.Option("--repair", help="Mend invalid polygons, else refused, and overlapping ones, else kept.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder of the city.", show_default="cities/NAME")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Build a city from files and save it in a folder that runs read fast."""
+    source = _source(roads, place, bbox, download=download)
+    areas, lengths = _areas(boundary, area), _lengths(code_lengths)
+    _check_files(nodes, *areas.values(), grid, residents_file, sites, posts)
+
     from geodata.assemble import assemble_city
     from geodata.check import check_city, city_faults
     from geodata.readers.layers import LineColumns
@@ -115,8 +119,6 @@ def build(
     from scenarios.city_tables import check_tables
     from scenarios.console import console, remark, watch
 
-    source = _source(roads, place, bbox, download=download)
-    areas = _areas(boundary, area)
     called = name or _usual_name(source, areas)
     folder = out or Path("cities") / (re.sub(r"[^\w-]+", "-", called).strip("-").lower() or "city")
     columns = LineColumns(
@@ -150,7 +152,7 @@ def build(
             ),
             areas=areas,
             grid=grid,
-            code_lengths=_lengths(code_lengths),
+            code_lengths=lengths,
             cell_m=cell_m,
             cell_kind=cell_kind,
             residents=residents,
@@ -189,6 +191,15 @@ def _source(
     if roads is not None and not roads.exists():
         raise InputError(Fault(str(roads), "", "no such file", "a file with roads", "Check the path."))
     return roads or place or bbox
+
+
+def _check_files(*files: Path | None) -> None:
+    """All that are missing are told at once, before the roads take their time."""
+    missing = dict.fromkeys(path for path in files if path is not None and not path.exists())
+    if missing:
+        raise InputError(
+            *(Fault(str(path), "", "no such file", "a file to read", "Check the path.") for path in missing)
+        )
 
 
 def _areas(boundary: Path | None, levels: list[str] | None) -> dict[str, Path]:

@@ -37,6 +37,8 @@ def coverage(
     quiet: Quiet = False,
 ) -> None:
     """How much of a city its posts reach in time, each with a unit at home."""
+    import numpy as np
+
     from dispatch.planning.coverage import posts_reach
     from geodata.driving import RULES
     from geodata.export import check_target, write_gpkg
@@ -81,8 +83,17 @@ def coverage(
     for part in coverage_tables(at, shares, when):
         screen.print(part)
     for down in slowdowns:
-        km = at.network.length_m[down.edges].sum() / 2000
-        remark(f"{km:,.1f} km of road are closed by {down.name}; a post inside reaches nothing")
+        if len(down.edges):
+            km = at.network.street_length_m[np.unique(at.network.street[down.edges])].sum() / 1000
+            remark(f"{km:,.1f} km of road are closed by {down.name}; a post inside reaches nothing")
+        else:
+            remark(
+                f"no road lies inside {down.name}, so nothing is closed: check its place, and its datum (--closed-crs)"
+            )
+    if shut := int((~at.posts.open_at(DAYS.index(day) * 24 + hour)).sum()):
+        remark(
+            f"{shut} of {len(at.posts)} posts are not open then by their opening hours, but count here as if they were"
+        )
     if gpkg is not None:
         print(f"Layers  {gpkg}")
 
