@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,14 @@ from shapely import Geometry
 
 from geodata.city import City, Source
 from geodata.crs import LONLAT, project
-from geodata.defects import Defect, defect_table
+from geodata.defects import Defect, defect_table, general
 from geodata.errors import Fault, Faults, InputError
 from geodata.grid import AREA_COLUMNS, Grid, Level, RoadPieces, cut_streets
 from geodata.gridcheck import repair_grid
 from geodata.hierarchy import areas_of_codes, build_hierarchy
 from geodata.makegrid import CellKind, made_posts, make_grid, spread_residents
 from geodata.network import Floats, RoadClass, RoadNetwork, Streets, build_network
+from geodata.readers.jsonfile import JsonKind, json_kind
 from geodata.readers.noding import as_lines, select_streets
 from geodata.readers.places import (
     POST_SNAP_LIMIT_M,
@@ -130,7 +132,7 @@ def assemble_city(
         cells, said = read_cells(grid, columns.grid, epsg=epsg, crs=grid_crs, repair=repair)
         if repair:
             cells, mended = repair_grid(cells)
-            said = said + mended
+            defects += [general("grid", f"repaired: {text}", epsg) for text in mended]
         remarks += said
     source, ground = _called(roads), [*levels.values(), grid]
     bounds_source = next((str(path) for path in ground if path is not None), "")
@@ -305,6 +307,7 @@ def _hierarchy(
     codes. Cells in no area belong to the city itself."""
     levels = [str(table["level"].iloc[0]) for table in tables]
     lengths = tuple(code_lengths) or None
+    _check_codes(cells["code"].tolist(), code_lengths)
     if lengths and not tables:
         levels = [level.value for level in (Level.DISTRICT, Level.SUBDISTRICT, Level.COMMUNITY)][: len(lengths)]
         if len(levels) < len(lengths):
@@ -334,6 +337,25 @@ def _hierarchy(
         whole = pd.concat([city.assign(geometry=None), pd.DataFrame(areas)], ignore_index=True)
         return cells, gpd.GeoDataFrame(whole, geometry="geometry", crs=cells.crs), remarks
     return cells, pd.concat([city, areas], ignore_index=True), remarks
+
+
+def _check_codes(codes: Sequence[str], lengths: Sequence[int]) -> None:
+    """Whether codes are cut where their lengths say: none is shorter, and all are as long as the first."""
+    if not lengths:
+        return
+    faults = Faults("grid")
+    if list(lengths) != sorted(set(lengths)):
+        expected = "each longer than the one before"
+        faults.add("code lengths", ", ".join(map(str, lengths)), expected, "Write them from the top level down.")
+    sizes = Counter(map(len, codes))
+    usual = max(sizes, key=lambda size: sizes[size])
+    odd = [code for code in codes if len(code) != usual or len(code) < max(lengths)]
+    if odd:
+        zeros = "; leading zeros may have got lost" if len(odd[0]) in (usual - 1, max(lengths) - 1) else ""
+        found = f"{len(odd):,} codes of another length, such as {odd[0]!r}{zeros}"
+        expected = f"codes of one length, at least the {max(lengths)} characters of the last level"
+        faults.add("codes", found, expected, "Keep codes as text, or mend the lengths.")
+    faults.raise_any()
 
 
 def _residents(counted: Floats, total: int | None, road_m: Floats) -> tuple[Floats, list[str]]:
@@ -380,7 +402,9 @@ def _standby_points(
 def _road_source(roads: Roads, declared: str | None) -> Source:
     if isinstance(roads, Path) or (isinstance(roads, str) and Path(roads).exists()):
         path = Path(roads)
-        from_osm = path.name.lower().endswith((".osm", ".osm.gz", ".bz2", ".pbf", ".graphml", ".graphml.gz"))
+        from_osm = path.name.lower().endswith((".osm", ".osm.gz", ".bz2", ".pbf", ".graphml", ".graphml.gz")) or (
+            path.name.lower().endswith((".json", ".json.gz")) and json_kind(path) is JsonKind.OVERPASS
+        )
         licence = OSM_LICENCE if from_osm else "licence not told in the file"
         return Source.of_file("roads", path, licence=licence, declared=declared or "")
     what = f"roads: {roads}" if isinstance(roads, str) else "roads: downloaded inside an area"

@@ -72,6 +72,11 @@ class City:
     defects: gpd.GeoDataFrame = field(default_factory=partial(defect_table, (), LONLAT))
     """What was wrong with the sources, as `geodata.defects.defect_table` gives it."""
 
+    @property
+    def title(self) -> str:
+        """Its name and its English name, once where they are the same."""
+        return " ".join(dict.fromkeys((self.name, self.name_en)))
+
     @cached_property
     def road_m_by_cell(self) -> Floats:
         return self.pieces.length_by_cell(len(self.grid))

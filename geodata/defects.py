@@ -39,7 +39,7 @@ class Defect:
 
     @property
     def metres(self) -> float:
-        return float(np.nansum(shapely.length(self.shapes))) if self.length_m is None else self.length_m
+        return float(np.nansum(_line_m(self.shapes))) if self.length_m is None else self.length_m
 
     @property
     def general(self) -> bool:
@@ -53,6 +53,11 @@ class Defect:
         more = " …" if len(named) > MOST_EXAMPLES else ""
         examples = f" ({', '.join(named[:MOST_EXAMPLES])}{more})" if named else ""
         return f"{count}{self.kind}{length}: {self.done}{examples}"
+
+
+def _line_m(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Metres of each line, NaN for what is none: the way round an area is not its length."""
+    return np.where(shapely.get_dimensions(shapes) == 1, shapely.length(shapes), np.nan)
 
 
 def general(kind: str, done: str, epsg: int) -> Defect:
@@ -69,7 +74,7 @@ def defect_table(defects: Iterable[Defect], epsg: int) -> gpd.GeoDataFrame:
                 "done": d.done,
                 "stays": d.stays,
                 "label": list(d.label),
-                "length_m": shapely.length(d.shapes),
+                "length_m": _line_m(d.shapes),
             },
             geometry=d.shapes,
             crs=d.epsg,

@@ -16,7 +16,7 @@ from geodata.check import Finding
 from geodata.city import City
 from geodata.crs import LONLAT, project
 from geodata.defects import MOST_EXAMPLES, Defect
-from scenarios.console import city_name, plain_table, titled
+from scenarios.console import plain_table, titled
 
 HA = 1e4
 MOST_KINDS = 8
@@ -33,7 +33,7 @@ def check_tables(city: City, findings: Sequence[Finding], faults: Sequence[Defec
         table.add_row("source", str(source))
     kept = [fault for fault in faults if fault.stays]
     dealt = [fault for fault in faults if not fault.stays]
-    parts: list[RenderableType] = [titled(city_name(city), table)]
+    parts: list[RenderableType] = [titled(city.title, table)]
     if kept:
         parts.append(titled("Still in it", _fault_table(kept, "what to do")))
     if dealt:
@@ -51,12 +51,12 @@ def info_tables(city: City, manifest: Mapping[str, Any] | None, folder: Path) ->
     xy = shapely.get_coordinates(shapely.box(*network.node_xy_m.min(axis=0), *network.node_xy_m.max(axis=0)))
     lonlat = project(xy, network.epsg, LONLAT)
     (west, south), (east, north) = lonlat.min(axis=0), lonlat.max(axis=0)
-    rows = [("name", city_name(city)), ("CRS", f"EPSG:{network.epsg}")]
+    rows = [("name", city.title), ("CRS", f"EPSG:{network.epsg}")]
     if manifest is not None:
         size = (folder / "manifest.json").stat().st_size + sum(file["bytes"] for file in manifest["files"].values())
         versions = ", ".join(f"{name} {number}" for name, number in manifest["written_by"].items())
         rows = [
-            ("name", city_name(city)),
+            ("name", city.title),
             ("folder", f"{folder}, {size / 1e6:,.1f} MB in {len(manifest['files']) + 1} files"),
             ("digest", manifest["digest"]),
             ("format", f"{manifest['format']}, written by {versions}"),

@@ -80,7 +80,7 @@ def render_city_map(city: City, faults: Sequence[Defect], *, tiles: bool = False
         "faults": entries,
     }
     panel = _panel(city, len(turns), entries)
-    return page(f"{city.name} {city.name_en}", panel, data, "city_map.js", _layers(city, len(turns)), tiles=tiles)
+    return page(city.title, panel, data, "city_map.js", _layers(city, len(turns)), tiles=tiles)
 
 
 def check_page(path: Path, *, force: bool) -> None:

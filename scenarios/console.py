@@ -76,17 +76,13 @@ def run_tables(run: Run) -> list[RenderableType]:
     head = Text.assemble(
         (scenario.title or scenario.name, "bold"),
         f"  {scenario.title_zh}\n" if scenario.title_zh else "\n",
-        f"{city_name(run.city)}, {days:g} {'day' if days == 1 else 'days'} from {start:%a %d %b %Y %H:%M}: "
+        f"{run.city.title}, {days:g} {'day' if days == 1 else 'days'} from {start:%a %d %b %Y %H:%M}: "
         f"{count(incidents['total'])} incidents, {count(incidents['reached'])} reached, "
         f"{count(incidents['unreached'])} never reached.\n",
     )
     if not incidents["total"]:
         return [head, Text("No incident was drawn: the run is too short or the demand too low.")]
     return [head, _compliance(run), _explained(scenario), _busy(run), _late(summary)]
-
-
-def city_name(city: City) -> str:
-    return " ".join(dict.fromkeys((city.name, city.name_en)))
 
 
 def _compliance(run: Run) -> Group:
@@ -223,7 +219,7 @@ def coverage_tables(city: City, shares: pd.DataFrame, when: str) -> list[Rendera
         "Every post has a free unit here, which a run seldom has. Residents and area count as far as roads are "
         "reached, a cell where nine tenths of its road is."
     )
-    return [titled(f"{city_name(city)}: share within reach of a post, {when}", table), Text(note, "dim")]
+    return [titled(f"{city.title}: share within reach of a post, {when}", table), Text(note, "dim")]
 
 
 def staff_tables(study: StaffStudy, scenario: Scenario) -> list[RenderableType]:

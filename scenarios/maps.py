@@ -71,7 +71,7 @@ def render_map(
         "posts": _posts(city, log, scenario, encoder),
     }
     panel = _panel(city, worst, headline, scenario, reach)
-    return page(f"{city.name} {city.name_en} · 1-3-5", panel, data, "map.js", LAYERS, tiles=tiles)
+    return page(f"{city.title} · 1-3-5", panel, data, "map.js", LAYERS, tiles=tiles)
 
 
 def _reach(city: City, scenario: Scenario, encoder: Encoder) -> list[dict[str, Any]]:

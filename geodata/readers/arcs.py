@@ -29,6 +29,8 @@ SHORTEST_SHARE = 0.98
 LENGTH_NO_NUMBER = "lengths that are no number"
 CLASS_UNKNOWN = "classes that are not understood"
 MEASURED = "measured on the line instead"
+FEW = 20
+"""Of fewer edges the median tells nothing. Assumed."""
 LONGEST_SHARE = 1.6
 """Lengths that are mostly this many times as long as the lines look like those of another unit. Assumed."""
 LONGEST_M = 1e6
@@ -324,6 +326,10 @@ def _doubtful_lengths(arcs: Arcs, measured_m: Floats, epsg: int) -> list[Defect]
         return [general("source without lengths", "measured on the lines", epsg)]
     known = np.isfinite(given) & (measured > 0)
     times = float(np.median(given[known] / measured[known])) if known.any() else 1.0
+    if times < 1 / LONGEST_SHARE and np.count_nonzero(known) >= FEW:
+        kind = f"lengths that are mostly {times:.2g} of the lines between the nodes"
+        done = "check the CRS of the nodes (feet taken for metres?) and the unit of the lengths"
+        return [replace(general(kind, done, epsg), stays=True)]
     if times < LONGEST_SHARE:
         return []
     kind = f"lengths that are mostly {times:.2g} times as long as the lines"

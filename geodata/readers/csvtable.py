@@ -64,7 +64,8 @@ class CsvTable:
         rows: list[list[str]] = []
         faults: list[Fault] = []
         try:
-            header = [name.strip() for name in next(reader, [])]
+            # GB18030 may have a mark at the start too, which its decoder leaves in
+            header = [name.strip().removeprefix("\ufeff") for name in next(reader, [])]
             if not any(header):
                 raise refuse("header", "an empty line" if first_line else "an empty file", "Check the file.")
             for name in sorted(name for name in set(header) if header.count(name) > 1):

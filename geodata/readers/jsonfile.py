@@ -64,7 +64,7 @@ def load_json(path: Path, expected: str, hook: Callable[[dict[str, Any]], Any]) 
         raise ValueError(f"{name} where a number is expected")
 
     try:
-        text = content.decode(text_encoding(content))
+        text = content.decode(text_encoding(content)).removeprefix("\ufeff")
         del content
         loaded = json.loads(text, object_hook=hook, parse_constant=refuse)
     except RecursionError as error:

@@ -20,6 +20,8 @@ from geodata.residents import RasterUnit, residents_from_raster, residents_from_
 
 _CODE = ("code", "cell_code", "grid_code", "area_code", "adcode", "编码", "代码", "网格编码", "行政区划代码")
 _RESIDENTS = ("residents", "population", "pop", "人口", "常住人口")
+MOST_PER_KM2 = 100_000
+"""No city is as dense throughout. Assumed: the densest districts on earth have about that."""
 _TABLES, _RASTERS = (".csv", ".csv.gz"), (".tif", ".tiff", ".vrt", ".asc", ".img", ".nc")
 
 
@@ -41,8 +43,18 @@ def read_residents(file: ResidentsFile, grid: Grid, road_m: Floats, *, total: in
     alone; `total` is what the weights of places spread.
 
     Raises:
-        InputError: the file cannot be used; weights without a total.
+        InputError: the file cannot be used; weights without a total; more residents than there can be.
     """
+    found, remarks = _read(file, grid, road_m, total)
+    km2 = float(grid.cells.geometry.area.sum()) / 1e6
+    if (density := float(np.nansum(found)) / km2) > MOST_PER_KM2:
+        expected = f"at most {MOST_PER_KM2:,} on average"
+        mend = "If the pixels hold a density, build with --raster-unit per_km2; or check the numbers."
+        raise InputError(Fault(str(file.path), "", f"{density:,.0f} residents in a km²", expected, mend))
+    return found, remarks
+
+
+def _read(file: ResidentsFile, grid: Grid, road_m: Floats, total: int | None) -> tuple[Floats, list[str]]:
     name = file.path.name.lower()
     if name.endswith(_TABLES):
         table = CsvTable.read(file.path, "a CSV with codes and residents")

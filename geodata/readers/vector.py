@@ -293,7 +293,8 @@ def _decoded(path: Path) -> str:
         line = content.count(b"\n", 0, at) + 1
         raise _refusal(source, f"line {line}", "a NUL byte", "text: this is no CSV file, or a damaged one", mend)
     try:
-        return content.decode(text_encoding(content))
+        # GB18030 may have a mark at the start too, which its decoder leaves in
+        return content.decode(text_encoding(content)).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         found = f"the byte 0x{content[error.start]:02x}, which is neither UTF-8 nor GB18030"

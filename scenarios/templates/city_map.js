@@ -6,6 +6,7 @@ function patrolMap(map, layers) {
   const panes = ["land", "water", "roads", "oneway", "site", "pick", "outline", "mark", "label"];
   const base = patrolBase(map, panes, ["pick", "mark"]);
   const data = base.data;
+  const MOST_SHOWN = 300;  // cases of a kind that is switched on at first: more would hide the city
   const ARROWS_FROM_ZOOM = 16, ARROW_EVERY_PX = 150, ARROW_PX = 5;
 
   base.land(layers.land);
@@ -173,7 +174,7 @@ function patrolMap(map, layers) {
     visit(row, layerOf(row).last + 1);
   });
   data.faults.forEach(function (fault, row) {
-    if (fault.kept) show(row, true);
+    if (fault.kept && fault.label.length <= MOST_SHOWN) show(row, true);
   });
   function follow() {
     const asked = new URLSearchParams(location.hash.slice(1)), row = Number(asked.get("fault")) - 1;

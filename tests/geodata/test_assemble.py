@@ -27,6 +27,7 @@ from geodata.grid import Level
 from geodata.network import RoadClass
 from geodata.readers.layers import LineColumns
 from geodata.readers.places import CellColumns
+from geodata.readers.population import ResidentsFile
 from geodata.readers.roads import RoadOptions
 
 DATA = Path(__file__).parents[2] / "../shared/data"
@@ -156,6 +157,35 @@ def test_cells_are_placed_in_the_districts_by_code_or_by_where_they_lie(
     city, remarks = assemble_city(roads, name="长沙", areas=districts, grid=path)
     assert city.grid.cells["parent"].tolist() == ["430102", "430104", "430102", "430102"]
     assert "4 cells: 2 by column, 2 by ground" in remarks
+
+
+def test_codes_that_do_not_fit_their_lengths_are_refused(roads: Path, tmp_path: Path) -> None:
+    half = SIDE_M / 2
+    boxes = [shapely.box(x, y, x + half, y + half) for x in (0, half) for y in (0, half)]
+    right = ["430102001001", "430102001002", "430104002001", "430104002002"]
+    whole = write(tmp_path, "whole.gpkg", boxes, code=right)
+    city, _ = assemble_city(roads, name="长沙", grid=whole, code_lengths=(6, 9))
+    assert city.grid.ancestor_code(Level.DISTRICT).tolist() == ["430102", "430102", "430104", "430104"]
+    lost = write(tmp_path, "lost.gpkg", boxes, code=[code[1:] for code in right])
+    for path, lengths in ((lost, (6, 9, 12)), (whole, (6, 20)), (whole, (9, 6))):
+        with pytest.raises(InputError, match=r"grid: code"):
+            assemble_city(roads, name="长沙", grid=path, code_lengths=lengths)
+
+
+def test_more_residents_than_there_can_be_are_refused(roads: Path, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("code,residents\n01,4000000\n")
+    people = ResidentsFile(path=tmp_path / "people.csv")
+    with pytest.raises(InputError, match=r"people\.csv: found 444,444 residents in a km²; expected at most 100,000"):
+        assemble_city(roads, name="长沙", grid=quarters(tmp_path), residents_file=people)
+
+
+def test_what_repair_did_stays_with_the_city(roads: Path, tmp_path: Path) -> None:
+    half = SIDE_M / 2
+    boxes = [shapely.box(x, y, x + half + 50, y + half) for x in (0, half - 50) for y in (0, half)]
+    path = write(tmp_path, "cells.gpkg", boxes, code=["01", "02", "03", "04"])
+    city, _ = assemble_city(roads, name="长沙", grid=path, repair=True)
+    assert any(fault.kind == "grid" and fault.done.startswith("repaired: ") for fault in city_faults(city))
+    assert not any(fault.kind == "grid: overlap" for fault in city_faults(city))
 
 
 def test_cells_outside_every_district_belong_to_the_city(roads: Path, tmp_path: Path) -> None:

@@ -387,3 +387,14 @@ def test_a_tntp_network_needs_nodes_and_a_crs(tmp_path: Path) -> None:
     shutil.copy(path, tmp_path / "alone")
     with pytest.raises(InputError, match=r"no file of nodes beside it; expected Town_node\.tntp"):
         read_tntp(tmp_path / "alone/Town_net.tntp", crs=CHICAGO)
+
+
+def test_nodes_in_feet_that_are_taken_for_metres_are_pointed_out(tmp_path: Path) -> None:
+    """Thirty edges of 100 m in a row, their nodes 328 apart."""
+    nodes = "".join(f"{i},{500_000 + 328.08 * i},3120000\n" for i in range(31))
+    (tmp_path / "nodes.csv").write_text(f"id,x,y\n{nodes}")
+    edges = "".join(f"{i},{i + 1},100\n" for i in range(30))
+    (tmp_path / "edges.csv").write_text(f"u,v,length_m\n{edges}")
+    _, defects = read_tables(tmp_path / "edges.csv", crs="EPSG:4547", directed=False)
+    told = next(defect for defect in defects if defect.stays)
+    assert str(told).startswith("lengths that are mostly 0.3 of the lines between the nodes: check the CRS")

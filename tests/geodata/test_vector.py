@@ -343,3 +343,9 @@ class TestLayers:
         path = geojson(tmp_path, point(LON, LAT))
         assert open_layer(path, POINTS).crs.to_epsg() == 4326
         assert open_layer(path, POINTS, crs="EPSG:4490").crs.to_epsg() == 4490
+
+
+def test_a_mark_at_the_start_of_a_gb18030_file_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    path = tmp_path / "posts.csv"
+    path.write_bytes("\ufeffid,名称,lon,lat\nP00,五一广场,112.97,28.19\n".encode("gb18030"))
+    assert read_csv(path)[["id", "名称"]].to_numpy().tolist() == [["P00", "五一广场"]]

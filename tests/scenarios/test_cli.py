@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,25 @@ def test_a_city_never_replaces_another_folder(patrol: Patrol, small_city: City, 
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.doc"]
 
 
+def test_coverage_tells_what_it_does_not_count(patrol: Patrol, small_city: City, tmp_path: Path) -> None:
+    network, posts = small_city.network, small_city.posts
+    hours = ["Mo-Fr 08:00-20:00", *[""] * (len(posts) - 1)]
+    shut = replace(posts, table=posts.table.assign(opening_hours=hours))
+    replace(small_city, posts=shut).save(tmp_path / "city")
+    x_m, y_m = network.node_xy_m.max(axis=0) + 9_000
+    for name, area in {
+        "far": shapely.Point(x_m, y_m).buffer(500),
+        "all": shapely.Point(x_m, y_m).buffer(99_000),
+    }.items():
+        gpd.GeoDataFrame(geometry=[area], crs=network.epsg).to_file(tmp_path / f"{name}.gpkg")
+    night = patrol("coverage", "city", "--hour", "3", "--closed", "far.gpkg").err
+    assert "no road lies inside far.gpkg" in night
+    assert f"1 of {len(posts)} posts are not open then" in night
+    day = patrol("coverage", "city", "--hour", "9", "--closed", "all.gpkg").err
+    assert f"{network.street_length_m.sum() / 1000:,.1f} km of road are closed by all.gpkg" in day
+    assert "not open" not in day
+
+
 def test_built_in_scenarios_are_listed_and_their_keys_explained(patrol: Patrol) -> None:
     listed = patrol("scenarios")
     assert {"demo", "demo_night", "demo_straight_line"} <= set(listed.out.split())
@@ -184,6 +204,10 @@ WRONG = {
     "no roads": (("city", "build"), "a roads file, --place, --bbox, --download"),
     "two kinds of roads": (("city", "build", "a.gpkg", "--place", "Here"), "found a roads file and --place"),
     "missing roads": (("city", "build", "a.gpkg"), "no such file"),
+    "a missing grid and posts": (
+        ("city", "build", "roads.gpkg", "--grid", "cells.gpkg", "--posts", "posts.csv"),
+        "posts.csv: found no such file",
+    ),
     "roads of an unknown kind": (("city", "build", "roads.xyz"), "roads.xyz"),
     "no CRS": (("city", "build", "bare.gpkg"), "CRS"),
     "a post far off the roads": (("city", "build", "roads.gpkg", "--posts", "far.gpkg"), "far.gpkg"),

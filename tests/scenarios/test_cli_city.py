@@ -63,6 +63,7 @@ def test_info_tells_what_a_saved_city_is(patrol: Patrol, faulty: Path) -> None:
     assert row(ended.out, "CRS") == "CRS EPSG:4547 CGCS2000 / 3-degree Gauss-Kruger CM 114E"
     assert row(ended.out, "bounds").startswith("bounds longitude 112.98")
     assert row(ended.out, "streets").startswith("streets 760, 11")
+    assert row(ended.out, "tables of times") == "tables of times none"
     assert row(ended.out, "residents") == "residents 10,000"
     assert row(ended.out, "areas") == "areas 3: 1 city, 2 district"
     assert row(ended.out, "sites") == "sites 9: 3 vital, 3 key, 3 general"
