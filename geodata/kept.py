@@ -1,7 +1,7 @@
 """Kept times: for every node the few nearest of some fixed anchors (posts), with the routes.
 
 A unit that stands at its post is found by a look at the two ends of the incident's street; only units on the move still
-need a search, and only where they might be nearer as the crow flies. Exact: where the kept anchors do not suffice, the
+need a search, and only where they might be nearer by the landmarks. Exact: where the kept anchors do not suffice, the
 search of `geodata.search` decides.
 """
 
@@ -185,7 +185,6 @@ def nearest_kept(
     slowness: Any,
     best: Any,
     best_cost: Any,
-    limit: float,
     drive: Any,
 ) -> int:
     """As `geodata.search.nearest`, for candidates of which some stand at an anchor (`anchor` by row; -1: on the move).
@@ -218,7 +217,7 @@ def nearest_kept(
         if edge[row] == target_edge or edge[row] == back:
             share = offset_m[row] / road[edge[row], METRES]
             cost = delay_s[row] + slowness[row] * direct_s(ends, road, edge[row], share, target_edge, target_share)
-            if cost <= limit and cost < np.inf:
+            if cost < np.inf:
                 n_best = offer(best, best_cost, n_best, row, cost)
 
     last = value.shape[2] - 1
@@ -239,19 +238,19 @@ def nearest_kept(
             while i >= 0:
                 row = rows[i]
                 cost = delay_s[row] + slowness[row] * (value[node, 0, j] + rest_s)
-                if cost <= limit and cost < np.inf:
+                if cost < np.inf:
                     n_best = offer(best, best_cost, n_best, row, cost)
                 i = next_at[i]
         if last + 1 < n_anchors:
             beyond = min(beyond, value[node, 0, last] + rest_s)
-    worst = best_cost[k - 1] if n_best == k else limit
+    worst = best_cost[k - 1] if n_best == k else np.inf
     if n_movers < n and beyond < np.inf and least_delay + least_slowness * beyond <= worst:
         # an anchor that is not kept may be as near: it takes its chance with those on the move
         movers[:] = rows
         n_movers = n
         n_best = 0
-        worst = limit
-    if worst < limit:
+        worst = np.inf
+    if worst < np.inf:
         # whoever cannot come in time by the landmarks drops out
         near = 0
         for i in range(n_movers):
@@ -267,8 +266,7 @@ def nearest_kept(
     if n_movers > 0:
         n_best = nearest_with_drives(
             first, links, ends, road, marks, bucket_s, nodes, buckets, counter, path, target_edge, target_m,
-            movers[:n_movers], edge, offset_m, delay_s, slowness, best, best_cost, n_best, min(limit, worst + 1e-6),
-            searched,
+            movers[:n_movers], edge, offset_m, delay_s, slowness, best, best_cost, n_best, worst + 1e-6, searched,
         )  # fmt: skip
     for i in range(n_best):
         row = best[i]
@@ -339,8 +337,7 @@ def trace_home(
     """The fastest route from a position to an anchor by the kept times: fills `path` with its edges.
 
     `home_step` (n, k, 3) holds the kept anchors, links and the nodes that these lead to side by side, as all are
-    read at each step. Returns as
-    `geodata.search.trace`; no edges where the kept times do not tell.
+    read at each step. Returns as `geodata.search.trace`; no edges where the kept times do not tell.
     """
     share = offset_m / road[edge, METRES]
     anchor_share = anchor_m / road[anchor_edge, METRES]

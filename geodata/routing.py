@@ -354,7 +354,6 @@ class RoadTravel:
             slowness,
             best,
             cost,
-            np.inf,
             drive,
         )
         return [(int(best[i]), Drive(float(drive[i, 0]), float(drive[i, 1]))) for i in range(n_found)]

@@ -164,9 +164,3 @@ def edges_inside(network: RoadNetwork, area: shapely.Geometry) -> Ints:
     streets = np.zeros(network.n_streets, bool)
     streets[network.tree.query(area, predicate="intersects")] = True
     return np.flatnonzero(streets[network.street]).astype(np.int32)
-
-
-def edges_named(network: RoadNetwork, name: str) -> Ints:
-    """Edges of the streets of a name, both directions; empty where there is none."""
-    number = network.names.index(name) if name in network.names else -1
-    return np.flatnonzero(network.street_name[network.street] == number).astype(np.int32)
