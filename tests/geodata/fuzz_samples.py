@@ -27,6 +27,7 @@ from geodata.readers.layers import LineColumns
 from geodata.readers.places import read_posts, read_sites
 from geodata.readers.population import ResidentsFile, read_residents
 from geodata.readers.roads import RoadOptions
+from geodata.residents import RasterUnit
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 BOX = (112.970, 28.188, 112.985, 28.200)
@@ -274,7 +275,9 @@ class _Samples:
         grid, road_m = self._city.grid, self._city.road_m_by_cell
 
         def read(path: Path) -> object:
-            return read_residents(ResidentsFile(path=path), grid, road_m, total=10_000)
+            # the pixels of the real raster hold a density
+            file = ResidentsFile(path=path, unit=RasterUnit.PER_KM2)
+            return read_residents(file, grid, road_m, total=10_000)
 
         table = pd.DataFrame({"code": grid.codes, "residents": np.arange(len(grid)) * 10 + 1})
         self._add("residents.csv", "residents table", {"residents.csv": table.to_csv(index=False).encode()}, read)
