@@ -107,12 +107,12 @@ def draw_incidents(
     def draws(name: str) -> np.random.Generator:
         return stream(seed, replication, name)
 
-    received_s = _arrivals(demand, start, horizon_s, draws("arrivals"))
+    received_s = arrivals(demand, start, horizon_s, draws("arrivals"))
     n = len(received_s)
     types, priorities = list(IncidentType), sorted(demand.priority_share)
-    type_ = _choose(draws("type"), n, [demand.type_share.get(t, 0.0) for t in types])
-    priority = np.array(priorities)[_choose(draws("priority"), n, [demand.priority_share[p] for p in priorities])]
-    positions = _places(city, demand.weight, n, draws("place"))
+    type_ = choose(draws("type"), n, [demand.type_share.get(t, 0.0) for t in types])
+    priority = np.array(priorities)[choose(draws("priority"), n, [demand.priority_share[p] for p in priorities])]
+    positions = places_in_cells(city, demand.weight, n, draws("place"))
     xy_m = locate(city.network, positions)
     # what is closed asks for no fast response
     hour = start.weekday() * 24 + start.hour + (start.minute * 60 + start.second + received_s) / HOUR_S
@@ -127,14 +127,14 @@ def draw_incidents(
         place_class=place_class,
         positions=positions,
         xy_m=xy_m,
-        desk_s=_lognormal(draws("desk"), n, demand.desk_mean_s, demand.desk_cv),
-        on_scene_s=_lognormal(draws("on scene"), n, on_scene_mean_s, demand.on_scene_cv),
+        desk_s=lognormal(draws("desk"), n, demand.desk_mean_s, demand.desk_cv),
+        on_scene_s=lognormal(draws("on scene"), n, on_scene_mean_s, demand.on_scene_cv),
         units_needed=(1 + (draws("second unit").random(n) < second_share[priority])).astype(np.uint8),
         limit_s=standard.limit_s(place_class),
     )
 
 
-def _arrivals(demand: Demand, start: datetime, horizon_s: float, rng: np.random.Generator) -> Floats:
+def arrivals(demand: Demand, start: datetime, horizon_s: float, rng: np.random.Generator) -> Floats:
     """Times of a Poisson process of piecewise constant rate, by inverting its cumulated rate."""
     day = np.array(demand.hour_weight) / np.sum(demand.hour_weight)
     week = (np.array(demand.weekday_weight)[:, None] * day * demand.incidents_per_day).reshape(-1)
@@ -151,7 +151,7 @@ def _arrivals(demand: Demand, start: datetime, horizon_s: float, rng: np.random.
     return times_s
 
 
-def _places(city: City, weight: CellWeight, n: int, rng: np.random.Generator) -> Positions:
+def places_in_cells(city: City, weight: CellWeight, n: int, rng: np.random.Generator) -> Positions:
     pieces, network = city.pieces, city.network
     road_m = city.road_m_by_cell
     by_cell = city.grid.cells["residents"].to_numpy(float) if weight is CellWeight.RESIDENTS else road_m
@@ -168,21 +168,21 @@ def _places(city: City, weight: CellWeight, n: int, rng: np.random.Generator) ->
     length_m = pieces.to_m - pieces.from_m
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(road_m[pieces.cell] > 0, (by_cell / road_m)[pieces.cell] * length_m, 0.0)
-    piece = _choose(rng, n, share)
+    piece = choose(rng, n, share)
     along_m = pieces.from_m[piece] + rng.random(n) * length_m[piece]
     street = pieces.street[piece]
     edge = network.edge_of_street[street]
     return Positions(edge, np.where(network.backward[edge], network.street_length_m[street] - along_m, along_m))
 
 
-def _choose(rng: np.random.Generator, n: int, weights: ArrayLike) -> NDArray[np.int64]:
+def choose(rng: np.random.Generator, n: int, weights: ArrayLike) -> NDArray[np.int64]:
     """n row numbers with the probability of their weights."""
     total = np.cumsum(np.asarray(weights, float))
     rows: NDArray[np.int64] = np.searchsorted(total, rng.random(n) * total[-1], side="right")
     return rows
 
 
-def _lognormal(rng: np.random.Generator, n: int, mean: float | Floats, cv: float) -> Floats:
+def lognormal(rng: np.random.Generator, n: int, mean: float | Floats, cv: float) -> Floats:
     """n lognormal values of a given mean and coefficient of variation."""
     variance = np.log1p(cv**2)
     return np.asarray(mean * np.exp(np.sqrt(variance) * rng.standard_normal(n) - variance / 2))
