@@ -1,4 +1,4 @@
-"""What happened: three tables that everything shown later is computed from."""
+"""What happened: four tables that everything shown later is computed from."""
 
 from __future__ import annotations
 
@@ -17,32 +17,63 @@ TABLES: dict[str, dict[str, str]] = {
         "place_class": "vital, key or general",
         "x_m": "easting in the city's CRS",
         "y_m": "northing",
+        "edge": "edge of the network on which it lies",
+        "offset_m": "metres from the edge's tail",
         "received_s": "call received, seconds from the run's start (T1)",
+        "answered_s": "a desk took the call",
+        "ready_s": "the desk was done: a unit could be ordered",
         "ordered_s": "first unit ordered (T2); empty: never",
-        "rolling_s": "the unit that arrived first was rolling (T3); empty: never",
-        "arrived_s": "first arrival on scene; empty: never",
-        "cleared_s": "dealt with, all units free; empty: not before the end",
-        "first_unit": "the unit that arrived first; empty: none",
+        "rolling_s": "the unit that stopped the clock was rolling (T3); empty: never",
+        "arrived_s": "first arrival of a unit that may act alone: the clock stops; empty: never",
+        "present_s": "first arrival of any unit; empty: never",
+        "assembled_s": "as many units there as were asked for, backup included; empty: never",
+        "cleared_s": "over: dealt with, withdrawn or recognised as a duplicate; empty: not before the end",
+        "outcome": "label of Outcome: cleared, false_alarm, duplicate, withdrawn or open",
+        "first_unit": "the unit that stopped the clock; empty: none",
         "limit_s": "the standard's limit here",
-        "desk_s": "call handling before the first order could be given",
-        "units_needed": "units asked for",
+        "desk_s": "call handling: ready_s - answered_s",
+        "units_needed": "units asked for at once",
+        "backup": "further units asked for on the scene, 0 where nobody came to ask",
+        "duplicate_of": "incident_id of the earlier call about it; empty: none",
     },
     "assignments": {
         "incident_id": "as in incidents",
         "unit_id": "the unit",
-        "ordered_s": "it was ordered",
-        "rolling_s": "it set off; empty: not before the end or the cancelling",
+        "ordered_s": "it was ordered; one waited for until it was free is ordered when it is free",
+        "rolling_s": "it set off; empty: not before the end or the calling off",
         "arrived_s": "it arrived; empty: never",
-        "cleared_s": "it was free again; empty: not before the end",
-        "travel_m": "length of its route to the scene",
-        "cancelled_s": "it was called off on the way; empty: it was not",
+        "cleared_s": "it was free of the incident: dealt with, handed over or called off; empty: not before the end",
+        "travel_m": "length of its route to the scene as it was ordered",
+        "expected_s": "seconds from the order to its arrival that the dispatcher reckoned with",
+        "edge": "where it was when it was ordered: edge",
+        "offset_m": "and metres from the edge's tail",
+        "called_off_s": "it was called off, on the way or, preempted, on the scene; empty: it was not",
+        "called_off": "why: cleared, withdrawn, preempted, relieved, broke_down or no_way; empty: it was not",
+        "centre": "row of the case-handling centre to which it took somebody; empty: none",
+        "left_s": "it left the scene for there; empty: it did not",
+        "handed_s": "it was there; empty: it was not",
     },
     "unit_states": {
         "unit_id": "the unit",
-        "state": "idle, turn_out, travelling, on_scene or returning",
+        "state": "label of UnitState",
         "start_s": "from",
         "end_s": "to; the next state of a span of duty begins here",
-        "incident_id": "the incident it is for; empty where none",
+        "incident_id": "the incident that it is for; empty where none",
+        "post": "row of the post that it stands at, drives to or is based at; -1 where the incident decides",
+        "edge": "where it is when the state begins: edge",
+        "offset_m": "and metres from the edge's tail",
+        "phase_s": "patrolling: seconds into its patrol when the state begins; otherwise 0",
+        "pace": "in motion: its seconds for a second of the roads (siren, noise); otherwise 1",
+    },
+    "units": {
+        "unit_id": "the unit",
+        "kind": "name of its kind",
+        "acts_alone": "whether its arrival stops the clock",
+        "echelon": "its tier: 1, 3 or 5 minutes",
+        "shift": "name of its shift or team",
+        "post": "row of its home post",
+        "beat": "its beat, -1: none",
+        "duty_s": "seconds that it was to be on duty within the run",
     },
 }
 """Every column of every table of a run. `_s` are seconds from the run's start, `_m` metres."""
@@ -50,11 +81,12 @@ TABLES: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunLog:
-    """The three tables of `TABLES`; rows by incident, by order given, and by unit and time."""
+    """The four tables of `TABLES`; rows by incident, by order given, by unit and time, and by unit."""
 
     incidents: pd.DataFrame
     assignments: pd.DataFrame
     unit_states: pd.DataFrame
+    units: pd.DataFrame
 
     def write(self, folder: Path) -> None:
         """One Parquet file a table."""

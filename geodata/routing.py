@@ -19,8 +19,8 @@ from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, Slowdown, SpeedProfile, Speeds
 from geodata.spread import spread
+from geodata.travel import Drive, NoWayError, Route, Rows
 
-Rows = NDArray[np.int64]
 STEP = 2.0
 """Of the mean link's seconds: how much of what waits in a spread is worked off at once. Measured."""
 BUCKET_S = 2.0
@@ -31,27 +31,6 @@ PERIODS = 24
 """So many are held ready, a day of hours that all differ; each takes 70 MB at 120,000 nodes with kept times."""
 MARKS = 4
 """Place of the landmarks' table among the first arguments of the searches."""
-
-
-class Drive(NamedTuple):
-    """How long a way is."""
-
-    time_s: float
-    """At the roads' speed, without siren."""
-    length_m: float
-
-
-class Route(NamedTuple):
-    """The way from one position to another."""
-
-    edges: Ints
-    begin_share: float
-    """Share of the first edge where it begins."""
-    end_share: float
-    """Share of the last edge where it ends."""
-    time_s: float
-    """At the roads' speed, without siren."""
-    length_m: float
 
 
 class Links(NamedTuple):
@@ -135,10 +114,6 @@ class Period:
         return ports.astype(np.int32), self.time_s[edge]
 
 
-class NoWayError(ValueError):
-    """No road leads from one position to the other while some are closed."""
-
-
 class RoadTravel:
     """Travel times on a network under a speed profile and driving rules.
 
@@ -184,6 +159,16 @@ class RoadTravel:
         if rules == self.rules:
             return self
         return RoadTravel(self.network, self.speeds, self.anchors, rules=rules, slowdowns=self.slowdowns)
+
+    @property
+    def changes_s(self) -> Sequence[float]:
+        """Seconds of the run at which a slowdown begins or ends, in rising order."""
+        return self._changes_s
+
+    @property
+    def length_m(self) -> Floats:
+        """(q,) metres of each edge, of none where it joins the ports of a junction."""
+        return self._length_m
 
     @property
     def digest(self) -> str:

@@ -8,8 +8,9 @@ import shapely
 from geodata.lines import cut_points
 from geodata.network import Floats, RoadNetwork
 from geodata.positions import Position, Positions
-from geodata.routing import RoadTravel, Route
+from geodata.routing import RoadTravel
 from geodata.spread import times_table
+from geodata.travel import Route
 
 
 def times_between(

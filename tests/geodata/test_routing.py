@@ -17,9 +17,10 @@ from geodata.driving import RULES
 from geodata.network import OneWay, RoadNetwork, Streets, build_network
 from geodata.positions import Position, Positions
 from geodata.reach import reach
-from geodata.routing import PERIODS, NoWayError, RoadTravel, Route
+from geodata.routing import PERIODS, RoadTravel
 from geodata.speeds import GivenTimes, Slowdown
 from geodata.timetable import times_between
+from geodata.travel import NoWayError, Route
 
 RUSH_HOUR = 18
 

@@ -16,9 +16,10 @@ from scipy.sparse.csgraph import dijkstra
 from geodata.crs import project
 from geodata.network import OneWay, RoadClass, RoadNetwork, Streets, build_network
 from geodata.positions import Positions, locate
-from geodata.routing import NoWayError, RoadTravel
+from geodata.routing import RoadTravel
 from geodata.speeds import GivenTimes
 from geodata.timetable import route_line, times_between, times_from, times_to
+from geodata.travel import NoWayError
 
 AUCKLAND = Path(__file__).parents[3] / "shared" / "data" / "auckland"
 seeds = st.integers(0, 2**32 - 1)
