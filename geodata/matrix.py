@@ -50,7 +50,7 @@ class MatrixTravel:
 
     Who is called off under way stands in the middle of an edge, which is a position like any other. With a share x of
     the way from i to j behind it, a unit reaches a place k in min((1 − x) t_ij + t_jk, x t_ji + t_ik): on to j, or back
-    to i, and from there as anybody (t_jk is 0 for k = j, t_ik for k = i). A position in the middle is reached alike, from
+    to i, and from there as anybody (t_jk is 0 for k = j, t_ik for k = i). A position in the middle is reached alike, by
     either end. At the very ends of an edge one is at a place.
     """
 

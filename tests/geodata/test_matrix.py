@@ -1,4 +1,4 @@
-"""Travel by a plain matrix: as it says between places, worked out from it under way, and as roads whose times it holds."""
+"""Travel by a plain matrix: as it says between places, worked out from it under way, as roads whose times it holds."""
 
 from __future__ import annotations
 
