@@ -13,7 +13,7 @@ from geodata.positions import Positions
 
 Floats = NDArray[np.float64]
 
-_NONE: Any = np.empty(0)
+_NONE: Any = None
 _ABSENT = (
     ("plan", 0, np.uint8),
     ("backup", 0, np.uint8),
