@@ -145,7 +145,8 @@ def hypercube_approximation(
     Arguments and errors as of `hypercube`, but one rate of service.
 
     Raises:
-        ArithmeticError: the rounds do not settle, which was seen where 300 units or more are asked for in one order.
+        ArithmeticError: the rounds do not settle: seen with 300 units asked for in one order by all, and with 800 near
+            which almost all calls come from a few places.
     """
     n_units = np.asarray(preferences).shape[-1]
     calls, lists, services = _checked(calls_per_s, preferences, np.full(n_units, float(service_per_s)), queue)
