@@ -4,14 +4,36 @@ worked out when somebody asks, in the middle of an edge if need be."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from geodata.network import Floats, Ints
 from geodata.positions import Position
 
 PATROL_KMH = 20.0
 """Of a car. Assumed."""
+
+
+class Visits(NamedTuple):
+    """Where a patrol is to be seen: an entry each time that it comes to an edge, in order."""
+
+    edge: Ints
+    """(v,)"""
+    begin_s: Floats
+    """(v,) when it comes there."""
+    end_s: Floats
+    """(v,) when it leaves."""
+
+
+class Presence(NamedTuple):
+    """How often places are visited in a span of time."""
+
+    visits: Ints
+    """(n,) those that overlap or touch are one."""
+    longest_gap_s: Floats
+    """(n,) the longest time without anybody, the whole span where nobody comes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -54,3 +76,52 @@ class Patrol:
         edge = int(self.edge[i])
         share = self.from_share[i] + gone * (self.to_share[i] - self.from_share[i])
         return Position(edge, float(share * length_m[edge]))
+
+    def driven_m(self, length_m: Floats) -> float:
+        """Metres of one round; `length_m` by edge."""
+        return float(np.abs(self.to_share - self.from_share) @ length_m[self.edge])
+
+    def km_per_hour(self, length_m: Floats) -> float:
+        """Kilometres that are driven in an hour of patrol, stops included; `length_m` by edge."""
+        return self.driven_m(length_m) / self.length_s * 3.6
+
+    def visits(self, from_s: float, to_s: float) -> Visits:
+        """The edges that it is on between two phases, in the seconds of the phase; the first begins no sooner and the
+        last ends no later. After a patrol that does not begin anew nothing is visited."""
+        first, rounds = 0, 1
+        if self.again:
+            first = int(from_s // self.length_s)
+            rounds = max(int(np.ceil(to_s / self.length_s)) - first, 1)
+        start_s = np.arange(first, first + rounds)[:, None] * self.length_s
+        end_s = (start_s + self.until_s).reshape(-1)
+        begin_s = (start_s + np.r_[0.0, self.until_s[:-1]]).reshape(-1)
+        seen = np.flatnonzero((begin_s < end_s) & (end_s > from_s) & (begin_s < to_s))
+        row = seen % len(self.edge)
+        edge, from_share, to_share = self.edge[row], self.from_share[row], self.to_share[row]
+        comes = (edge[1:] != edge[:-1]) | (from_share[1:] != to_share[:-1])
+        begins = np.flatnonzero(np.r_[True, comes][: len(seen)])
+        ends = np.r_[begins[1:], len(seen)][: len(begins)] - 1
+        return Visits(edge[begins], np.maximum(begin_s[seen[begins]], from_s), np.minimum(end_s[seen[ends]], to_s))
+
+
+def presence(place: Ints, begin_s: Floats, end_s: Floats, n: int, from_s: float, to_s: float) -> Presence:
+    """Visits and longest gap of each of n places between two seconds.
+
+    Args:
+        place: (v,) the place of each visit, such as the street of its edge; of one patrol or of many, in any order.
+        begin_s: (v,)
+        end_s: (v,)
+    """
+    order = np.lexsort((begin_s, place))
+    place = place[order]
+    begin_s, end_s = np.clip(begin_s[order], from_s, to_s), np.clip(end_s[order], from_s, to_s)
+    first = np.r_[True, place[1:] != place[:-1]][: len(place)]
+    last = np.r_[first[1:], True][: len(place)]
+    latest_s = pd.Series(end_s).groupby(place).cummax().to_numpy()
+    before_s = np.where(first, from_s, np.roll(latest_s, 1))
+    gap_s = np.zeros(n)
+    np.maximum.at(gap_s, place, begin_s - before_s)
+    np.maximum.at(gap_s, place[last], to_s - latest_s[last])
+    gap_s[np.bincount(place, minlength=n) == 0] = to_s - from_s
+    apart = first | (begin_s > before_s)
+    return Presence(np.bincount(place[apart], minlength=n).astype(np.int32), gap_s)
