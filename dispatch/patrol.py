@@ -95,7 +95,7 @@ class Patrol:
         start_s = np.arange(first, first + rounds)[:, None] * self.length_s
         end_s = (start_s + self.until_s).reshape(-1)
         begin_s = (start_s + np.r_[0.0, self.until_s[:-1]]).reshape(-1)
-        seen = np.flatnonzero((begin_s < end_s) & (end_s > from_s) & (begin_s < to_s))
+        seen = np.flatnonzero(np.maximum(begin_s, from_s) < np.minimum(end_s, to_s))
         row = seen % len(self.edge)
         edge, from_share, to_share = self.edge[row], self.from_share[row], self.to_share[row]
         comes = (edge[1:] != edge[:-1]) | (from_share[1:] != to_share[:-1])
