@@ -1,176 +1,270 @@
-"""The units during a run: where each is, and what it is doing. Nothing ticks: a unit on its way back has a route with
-times, and its position is worked out when somebody asks."""
+"""Where the units are during a run. Nothing ticks: a unit that drives has a route with times, one on patrol a timeline,
+and its position is worked out when somebody asks, in the middle of an edge if need be."""
 
 from __future__ import annotations
 
-from math import inf
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from dispatch.patrol import Patrol
 from dispatch.units import UnitSpec
 from geodata.compiled import compiled
 from geodata.network import Floats
 from geodata.positions import Position, Positions
-from geodata.routing import Route, Rows
 from geodata.search import part_s
+from geodata.travel import Route, Rows
 
 # What is looked at for all units at once stands in the rows of two arrays: a compiled function is called the faster the
-# fewer arrays it takes. Of the way back these hold the number of the edge that a unit is on and of the last, when it
-# began, the share of the first edge where it begins and of the last where it ends.
-EDGE, POST, HOME, HOME_EDGE, AT, LAST = range(6)
-OFFSET_M, TURN_OUT_S, HOME_OFFSET_M, HOME_TURN_OUT_S, BEGAN_S, BEGIN_SHARE, END_SHARE = range(7)
+# fewer arrays it takes.
+EDGE, POST, MODE, AT, LAST, GOAL_EDGE, GOAL_POST, ROUND, HOME = range(9)
+"""Of a unit: its edge, the post at which it stands, how it moves, the place on its route, the last on it, where the
+route leads (edge, post), the patrol that is taken up there, and its home post."""
+OFFSET_M, TURN_OUT_S, BEGAN_S, BEGIN_SHARE, END_SHARE, GOAL_M, POST_TURN_OUT_S, MOBILE_TURN_OUT_S, PHASE_S, SINCE_S = (
+    range(10)
+)
+STILL, DRIVING, ON_PATROL = range(3)
+"""Values of MODE."""
+AWAY, FREE, AT_MEAL = range(3)
+"""Values of `Fleet.available`: not to be sent, to be sent at once, and only to what is most urgent."""
 
 
 class Fleet:
-    """One entry a unit, in roster order. Lists where single units are asked after, arrays where all are looked at."""
+    """One entry a unit, in roster order."""
 
-    def __init__(self, units: tuple[UnitSpec, ...], posts: Positions, length_m: Floats) -> None:
+    def __init__(self, units: Sequence[UnitSpec], posts: Positions, length_m: Floats) -> None:
         n = len(units)
-        home = np.array([unit.post for unit in units], np.int32)
-        at_home = posts.take(home)
-        at_post_s = np.array([unit.turn_out_post_s for unit in units])
-        none = np.zeros(n)
+        self._posts = posts
         self._length_m = length_m
-        self._numbers = np.stack([at_home.edge, home, home, at_home.edge, none, none - 1]).astype(np.int32)
-        self._values = np.stack([at_home.offset_m, at_post_s, at_home.offset_m, at_post_s, none, none, none])
-        # the edges of the way back, and when each ends
+        home = np.array([unit.post for unit in units], np.int32)
+        self._numbers = np.zeros((9, n), np.int32)
+        self._values = np.zeros((10, n))
+        self._numbers[POST] = self._numbers[GOAL_POST] = self._numbers[HOME] = home
+        self._numbers[ROUND] = -1
+        self._numbers[EDGE] = self._numbers[GOAL_EDGE] = posts.edge[home]
+        self._values[OFFSET_M] = self._values[GOAL_M] = posts.offset_m[home]
+        self._values[TURN_OUT_S] = self._values[POST_TURN_OUT_S] = [unit.turn_out_post_s for unit in units]
+        self._values[MOBILE_TURN_OUT_S] = [unit.turn_out_mobile_s for unit in units]
+        # the edges of the ways that are driven, and when each ends
         self._edges, self._end_s = np.zeros((n, 64), np.int32), np.zeros((n, 64))
-        self._mobile_turn_out_s = [unit.turn_out_mobile_s for unit in units]
+        self._patrols = _Timelines([unit.patrol for unit in units])
 
+        self.available = np.zeros(n, np.uint8)
+        """AWAY, FREE or AT_MEAL."""
         self.positions = Positions(self._numbers[EDGE], self._values[OFFSET_M])
+        """As of the last look."""
         self.post = self._numbers[POST]
-        """The post at which it stands, -1 when it is away from it."""
+        """The post at which each stands, -1 when it is away from any."""
         self.turn_out_s = self._values[TURN_OUT_S]
         """Expected if it is ordered now."""
-        self.slowness = np.array([1 / unit.speed_factor for unit in units])
-        """Seconds for a second at the roads' speed, with siren."""
-        self.available = np.zeros(n, np.bool_)
-        """On duty and not engaged."""
-        self.on_duty = [False] * n
-        self.engaged = [False] * n
-        """With an incident, from the order to clearing."""
-        self.since_s = [0.0] * n
-        """When a unit that is free became so."""
-        self.back_s = [0.0] * n
-        """When it reached or will reach its post after its last incident."""
 
-    def start(self, unit: int, now_s: float) -> None:
-        """A unit comes on duty at its post."""
+    def stand(self, unit: int, where: Position) -> None:
+        """A unit stays where it is, away from a post."""
         numbers, values = self._numbers, self._values
-        numbers[EDGE, unit], numbers[POST, unit] = numbers[HOME_EDGE, unit], numbers[HOME, unit]
-        values[OFFSET_M, unit], values[TURN_OUT_S, unit] = values[HOME_OFFSET_M, unit], values[HOME_TURN_OUT_S, unit]
-        self.since_s[unit] = self.back_s[unit] = now_s
+        numbers[EDGE, unit], values[OFFSET_M, unit] = where
+        numbers[MODE, unit] = STILL
+        numbers[POST, unit] = numbers[ROUND, unit] = -1
+        values[TURN_OUT_S, unit] = values[MOBILE_TURN_OUT_S, unit]
 
-    def stop(self, unit: int, where: Position, now_s: float) -> None:
-        """A unit is free where it is, away from its post."""
-        self.positions.edge[unit], self.positions.offset_m[unit] = where
-        self.post[unit] = self._numbers[LAST, unit] = -1
-        self.turn_out_s[unit] = self._mobile_turn_out_s[unit]
-        self.engaged[unit] = False
-        self.since_s[unit], self.back_s[unit] = now_s, inf
+    def stand_at_post(self, unit: int, post: int) -> None:
+        numbers, values = self._numbers, self._values
+        numbers[EDGE, unit], values[OFFSET_M, unit] = self._posts.edge[post], self._posts.offset_m[post]
+        numbers[MODE, unit], numbers[POST, unit], numbers[ROUND, unit] = STILL, post, -1
+        values[TURN_OUT_S, unit] = values[POST_TURN_OUT_S, unit]
 
-    def send_back(self, unit: int, route: Route, time_s: Floats, now_s: float) -> None:
-        """Let a unit drive to its post along a route, at the roads' speed (seconds by edge)."""
+    def patrol(self, unit: int, phase_s: float, now_s: float) -> None:
+        """A unit takes up its patrol at a point of the timeline, where it is."""
+        numbers, values = self._numbers, self._values
+        numbers[MODE, unit], numbers[POST, unit], numbers[ROUND, unit] = ON_PATROL, -1, unit
+        values[PHASE_S, unit], values[SINCE_S, unit] = phase_s, now_s
+        values[TURN_OUT_S, unit] = values[MOBILE_TURN_OUT_S, unit]
+
+    def drive(
+        self, unit: int, route: Route, edge_s: Floats, pace: float, now_s: float, goal: Position, post: int = -1
+    ) -> float:
+        """Let a unit drive along a route, `edge_s` times its pace on each edge; when it is there.
+
+        Seconds of the route that belong to no edge (turning round) pass before it sets off. At the end it stands at
+        the post if one is given; what else it does there `resume` says.
+        """
         lack = len(route.edges) - self._edges.shape[1]
         if lack > 0:
             wider = ((0, 0), (0, 2 * lack))
             self._edges, self._end_s = np.pad(self._edges, wider), np.pad(self._end_s, wider)
-        self.back_s[unit] = _lay_back(
-            unit,
-            route.edges,
-            route.begin_share,
-            route.end_share,
-            time_s,
-            now_s,
-            self._numbers,
-            self._values,
-            self._edges,
-            self._end_s,
-        )
+        numbers, values = self._numbers, self._values
+        numbers[GOAL_EDGE, unit], values[GOAL_M, unit] = goal
+        numbers[GOAL_POST, unit], numbers[ROUND, unit] = post, -1
+        end_s: float = _lay(
+            unit, route.edges, route.begin_share, route.end_share, route.time_s, edge_s, pace, now_s, numbers, values,
+            self._edges, self._end_s,
+        )  # fmt: skip
+        return end_s
 
-    def look(self, now_s: float) -> Rows:
-        """Bring the positions of all units on their way back up to now; rows of the units that may be sent."""
+    def resume(self, unit: int, phase_s: float, at_s: float) -> None:
+        """A unit that drives takes up its patrol where its route ends."""
+        self._numbers[ROUND, unit] = unit
+        self._values[PHASE_S, unit], self._values[SINCE_S, unit] = phase_s, at_s
+
+    def look(self, now_s: float, level: int = FREE) -> Rows:
+        """Bring the positions of all units that may be sent (up to a value of `available`) to now; their rows."""
         rows = np.empty(len(self.available), np.int64)
         count = _look(
-            now_s, self.available, self._numbers, self._values, self._edges, self._end_s, self._length_m, rows
-        )
+            now_s, level, self.available, self._numbers, self._values, self._edges, self._end_s, self._length_m,
+            *self._patrols.arrays, rows,
+        )  # fmt: skip
         return rows[:count]
 
-    def along(self, route: Route, slowness: float, time_s: Floats, gone_s: float) -> Position:
-        """Where a unit is after so many seconds on a route driven with a slowness."""
-        own_s = time_s[route.edges] * slowness
-        begin, end = np.zeros(len(own_s)), np.ones(len(own_s))
-        begin[0], end[-1] = route.begin_share, route.end_share
-        until_s = np.cumsum(own_s * (end - begin))
-        i = min(int(np.searchsorted(until_s, gone_s)), len(own_s) - 1)
-        share = min(max(end[i] - (until_s[i] - gone_s) / own_s[i], begin[i]), end[i])
-        edge = int(route.edges[i])
-        return Position(edge, float(share * self._length_m[edge]))
+    def whereabouts(self, unit: int, now_s: float) -> Position:
+        """Where one unit is, whatever it does."""
+        _advance(
+            unit, now_s, self._numbers, self._values, self._edges, self._end_s, self._length_m, *self._patrols.arrays
+        )
+        return Position(int(self._numbers[EDGE, unit]), float(self._values[OFFSET_M, unit]))
+
+    def halt(self, unit: int, now_s: float) -> float:
+        """A free unit stops where it is, at its post if it stands there; how far it is in its patrol, or will be when
+        it takes it up again, -1 where it is on none."""
+        numbers, values = self._numbers, self._values
+        where = self.whereabouts(unit, now_s)
+        phase_s = -1.0
+        if numbers[ROUND, unit] >= 0:
+            phase_s = float(values[PHASE_S, unit] + max(now_s - values[SINCE_S, unit], 0.0))
+        if numbers[POST, unit] >= 0:
+            self.stand_at_post(unit, int(numbers[POST, unit]))
+        else:
+            self.stand(unit, where)
+        return phase_s
+
+    def ahead(self, unit: int, now_s: float) -> tuple[Rows, Position, float]:
+        """The edges that a driving unit has yet to come to; the end of the one that it is on, and when it is there."""
+        numbers = self._numbers
+        last = int(numbers[LAST, unit])
+        i = min(int(np.searchsorted(self._end_s[unit, : last + 1], now_s, side="right")), last)
+        edge = int(self._edges[unit, i])
+        return (
+            self._edges[unit, i + 1 : last + 1].astype(np.int64),
+            Position(edge, float(self._length_m[edge])),
+            float(self._end_s[unit, i]),
+        )
+
+
+class _Timelines:
+    """The patrols of all units one after the other, as a compiled function wants them."""
+
+    def __init__(self, patrols: Sequence[Patrol | None]) -> None:
+        own = [patrol for patrol in patrols if patrol is not None]
+        size = [0 if patrol is None else len(patrol.edge) for patrol in patrols]
+        self.arrays: tuple[Any, ...] = (
+            np.r_[0, np.cumsum(size)].astype(np.int64),
+            np.array([patrol is not None and patrol.again for patrol in patrols], np.bool_),
+            np.concatenate([np.empty(0, np.int32), *(patrol.edge for patrol in own)]).astype(np.int32),
+            np.concatenate([np.empty((0, 3)), *(np.stack(_columns(patrol), axis=1) for patrol in own)]),
+            np.zeros(len(patrols), np.int64),
+        )
+
+
+def _columns(patrol: Patrol) -> tuple[Floats, Floats, Floats]:
+    return patrol.from_share, patrol.to_share, patrol.until_s
 
 
 @compiled
-def _lay_back(
-    unit: int,
-    route: Any,
-    begin_share: float,
-    end_share: float,
-    time_s: Any,
-    now_s: float,
-    numbers: Any,
-    values: Any,
-    edges: Any,
-    end_s: Any,
-) -> float:
-    """Write down a unit's way back; when it ends."""
-    reached_s = now_s
+def _lay(
+    unit: int, route: Any, begin_share: float, end_share: float, time_s: float, edge_s: Any, pace: float, now_s: float,
+    numbers: Any, values: Any, edges: Any, end_s: Any,
+) -> float:  # fmt: skip
+    """Write down the way of a unit; when it ends."""
     final = len(route) - 1
+    road_s = 0.0
     for i in range(final + 1):
-        share = 1.0
-        if i == final:
-            share = end_share
+        share = end_share if i == final else 1.0
         if i == 0:
             share -= begin_share
-        reached_s += part_s(share, time_s[route[i]])
+        road_s += part_s(share, edge_s[route[i]])
         edges[unit, i] = route[i]
-        end_s[unit, i] = reached_s
+        end_s[unit, i] = road_s
+    # what belongs to no edge comes first
+    began_s = now_s + max(time_s - road_s, 0.0) * pace
+    for i in range(final + 1):
+        end_s[unit, i] = began_s + end_s[unit, i] * pace
+    numbers[MODE, unit] = DRIVING
+    numbers[POST, unit] = -1
     numbers[AT, unit] = 0
     numbers[LAST, unit] = final
-    values[BEGAN_S, unit] = now_s
+    values[BEGAN_S, unit] = began_s
     values[BEGIN_SHARE, unit] = begin_share
     values[END_SHARE, unit] = end_share
-    return reached_s
+    values[TURN_OUT_S, unit] = values[MOBILE_TURN_OUT_S, unit]
+    return float(end_s[unit, final])
 
 
 @compiled
-def _look(
-    now_s: float, available: Any, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any, rows: Any
-) -> int:
-    count = 0
-    for unit in range(len(available)):
-        if not available[unit]:
-            continue
-        rows[count] = unit
-        count += 1
+def _advance(
+    unit: int, now_s: float, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any,
+    first: Any, again: Any, stretch_edge: Any, stretch: Any, cursor: Any,
+) -> None:  # fmt: skip
+    """Bring one unit's position to now."""
+    if numbers[MODE, unit] == DRIVING:
         final = numbers[LAST, unit]
-        if numbers[POST, unit] >= 0 or final < 0:
-            # at its post, or free where it stands
-            continue
         i = numbers[AT, unit]
         while i <= final and end_s[unit, i] <= now_s:
             i += 1
         if i > final:
-            numbers[EDGE, unit] = numbers[HOME_EDGE, unit]
+            numbers[EDGE, unit], values[OFFSET_M, unit] = numbers[GOAL_EDGE, unit], values[GOAL_M, unit]
+            if numbers[ROUND, unit] >= 0:
+                numbers[MODE, unit] = ON_PATROL
+            else:
+                numbers[MODE, unit] = STILL
+                numbers[POST, unit] = numbers[GOAL_POST, unit]
+                if numbers[POST, unit] >= 0:
+                    values[TURN_OUT_S, unit] = values[POST_TURN_OUT_S, unit]
+        else:
+            numbers[AT, unit] = i
+            since_s = values[BEGAN_S, unit] if i == 0 else end_s[unit, i - 1]
+            begin = values[BEGIN_SHARE, unit] if i == 0 else 0.0
+            end = values[END_SHARE, unit] if i == final else 1.0
+            gone = max(now_s - since_s, 0.0) / (end_s[unit, i] - since_s)
+            e = edges[unit, i]
+            numbers[EDGE, unit] = e
+            values[OFFSET_M, unit] = (begin + gone * (end - begin)) * length_m[e]
+    if numbers[MODE, unit] == ON_PATROL:
+        low, high = first[unit], first[unit + 1]
+        whole_s = stretch[high - 1, 2]
+        phase_s = values[PHASE_S, unit] + now_s - values[SINCE_S, unit]
+        if again[unit]:
+            phase_s = phase_s % whole_s
+        elif phase_s >= whole_s:
+            numbers[MODE, unit] = STILL
             numbers[POST, unit] = numbers[HOME, unit]
-            values[OFFSET_M, unit] = values[HOME_OFFSET_M, unit]
-            values[TURN_OUT_S, unit] = values[HOME_TURN_OUT_S, unit]
-            continue
-        numbers[AT, unit] = i
-        since_s = values[BEGAN_S, unit] if i == 0 else end_s[unit, i - 1]
-        begin = values[BEGIN_SHARE, unit] if i == 0 else 0.0
-        end = values[END_SHARE, unit] if i == final else 1.0
-        gone = (now_s - since_s) / (end_s[unit, i] - since_s)
-        e = edges[unit, i]
+            values[TURN_OUT_S, unit] = values[POST_TURN_OUT_S, unit]
+            phase_s = whole_s
+        i = cursor[unit] + low
+        if i > low and stretch[i - 1, 2] > phase_s:
+            i = low
+        while i < high - 1 and stretch[i, 2] <= phase_s:
+            i += 1
+        cursor[unit] = i - low
+        since_s = stretch[i - 1, 2] if i > low else 0.0
+        lasts_s = stretch[i, 2] - since_s
+        gone = min((phase_s - since_s) / lasts_s, 1.0) if lasts_s > 0.0 else 1.0
+        e = stretch_edge[i]
         numbers[EDGE, unit] = e
-        values[OFFSET_M, unit] = (begin + gone * (end - begin)) * length_m[e]
+        values[OFFSET_M, unit] = (stretch[i, 0] + gone * (stretch[i, 1] - stretch[i, 0])) * length_m[e]
+
+
+@compiled
+def _look(
+    now_s: float, level: int, available: Any, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any,
+    first: Any, again: Any, stretch_edge: Any, stretch: Any, cursor: Any, rows: Any,
+) -> int:  # fmt: skip
+    count = 0
+    for unit in range(len(available)):
+        if available[unit] == AWAY or available[unit] > level:
+            continue
+        rows[count] = unit
+        count += 1
+        if numbers[MODE, unit] != STILL:
+            _advance(
+                unit, now_s, numbers, values, edges, end_s, length_m, first, again, stretch_edge, stretch, cursor
+            )  # fmt: skip
     return count

@@ -48,7 +48,7 @@ TABLES: dict[str, dict[str, str]] = {
         "edge": "where it was when it was ordered: edge",
         "offset_m": "and metres from the edge's tail",
         "called_off_s": "it was called off, on the way or, preempted, on the scene; empty: it was not",
-        "called_off": "why: cleared, withdrawn, preempted, relieved, broke_down or no_way; empty: it was not",
+        "called_off": "why: cleared, withdrawn, preempted, relieved or no_way; empty: it was not",
         "centre": "row of the case-handling centre to which it took somebody; empty: none",
         "left_s": "it left the scene for there; empty: it did not",
         "handed_s": "it was there; empty: it was not",

@@ -58,6 +58,12 @@ class Problem:
     """Coefficient of variation of journeys around what the dispatcher expects."""
     seed: int = 0
     """Of the luck of journeys."""
+    move_gap_s: float = 600.0
+    """A unit that was moved to another post is left there so long. Assumed."""
+    call_up_below: int = 0
+    """When fewer units than this are free, a unit on standby is called up; 0: never."""
+    call_up_s: float = 1_800.0
+    """From that to its duty at its post. Assumed."""
     beats: Beats | None = None
     cover: Cover | None = None
     grid: Grid | None = None
@@ -85,8 +91,12 @@ class Problem:
             raise ValueError(f"an incident of plan {self.incidents.plan.max()}, expected one of {len(self.plans)}")
         if len(self.kinds) > MAX_KINDS:
             raise ValueError(f"{len(self.kinds)} kinds of units, expected at most {MAX_KINDS}")
-        if self.desks < 0 or self.journey_cv < 0 or not self.max_hold_s >= 0:
-            raise ValueError("desks, journey_cv and max_hold_s must not be negative")
+        if min(self.desks, self.journey_cv, self.move_gap_s, self.call_up_below, self.call_up_s) < 0:
+            raise ValueError("desks, journey_cv, move_gap_s, call_up_below and call_up_s must not be negative")
+        if not self.max_hold_s >= 0:
+            raise ValueError(f"max_hold_s of {self.max_hold_s} s, expected 0 or more")
+        if self.move_up is not None and self.cover is None:
+            raise ValueError("a move-up policy, but no cover to judge by")
         if self.incidents.custody_s.any() and not (self.centres is not None and len(self.centres)):
             raise ValueError("incidents with custody, but no case-handling centre")
 

@@ -37,7 +37,8 @@ class Units(NamedTuple):
     beat: Ints
     """-1: none."""
     state: NDArray[np.uint8]
-    """Values of `UnitState`; what an off-duty unit did last."""
+    """Values of `UnitState`: of an engaged unit TRAVELLING from the order on, ON_SCENE, TRANSPORTING or HANDING_OVER; of
+    others any other, by and large. Whether a unit may be sent `Situation.free` tells."""
     on_duty: Bools
     incident: Ints
     """The incident with which it is engaged, -1: none."""
@@ -71,6 +72,8 @@ class Call(NamedTuple):
     """Units that are there or on the way."""
     overdue: bool
     """It has waited longer than the maximum hold: nothing may hold it back any more."""
+    limit_s: float = 0.0
+    """Seconds from the order within which the first unit is to be there; 0: not told."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -103,6 +106,8 @@ class Situation(NamedTuple):
     """Where engaged units are now (entries by the rows asked for); costs a look at their routes."""
     beats: Beats | None
     cover: Cover | None
+    heading: Ints | None = None
+    """(n_units,) as in `Standing`; None: not told, and only a unit that stands at a post counts as being there."""
 
 
 class Order(NamedTuple):
@@ -122,6 +127,9 @@ class Order(NamedTuple):
 
 
 DispatchPolicy = Callable[[Situation], list[Order]]
+
+BEYOND_FREE = "beyond_free"
+"""Attribute of a policy that may order engaged units, and so is asked even when no unit is free: set it to True."""
 
 
 class Journey(NamedTuple):
@@ -169,6 +177,8 @@ class Standing(NamedTuple):
     """Of the time on duty of all units so far, that in which they were engaged."""
     cover: Cover
     units: Units
+    travel: Sequence[TravelTimes]
+    """By row of kind."""
 
 
 class Move(NamedTuple):
