@@ -1,9 +1,10 @@
-"""Demand: how many incidents, of which kind, when and where; and the draw of one run's incidents from it."""
+"""Demand: how many incidents, of which kind, when and where, and what becomes of them; and the draw of one run's
+incidents from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -50,8 +51,14 @@ ON_SCENE_MEAN_S = MappingProxyType(
     }
 )
 """Morgan Hill study; public order and other take its mean over all types."""
-SECOND_UNIT_SHARE = MappingProxyType({1: 1.0, 2: 0.40, 3: 0.10, 4: 0.0})
-"""Of the incidents of a priority that ask for two units. Assumed."""
+UNITS_AT_ONCE = MappingProxyType({1: 2, 2: 1, 3: 1, 4: 1})
+"""By priority. Assumed."""
+BACKUP_SHARE = MappingProxyType({1: 0.0, 2: 0.40, 3: 0.10, 4: 0.0})
+"""Of the incidents of a priority at which the first unit asks for another one. Assumed."""
+SECOND_UNIT_SHARE = MappingProxyType({p: 1.0 if n > 1 else BACKUP_SHARE[p] for p, n in UNITS_AT_ONCE.items()})
+"""Of the incidents of a priority that several units come to by both."""
+DUPLICATE_WITHIN_S = 600.0
+"""A second call about an incident comes within it. Assumed."""
 
 
 class CellWeight(StrEnum):
@@ -59,6 +66,54 @@ class CellWeight(StrEnum):
 
     RESIDENTS = "residents"
     ROAD_LENGTH = "road_length"
+
+
+_NOTHING: Mapping[IncidentType, float] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """What becomes of incidents. Units and backup are as in `UNITS_AT_ONCE` and `BACKUP_SHARE`; all else has to be
+    asked for. Types and priorities left out of a mapping have one unit, plan 0 and a share of 0."""
+
+    units_at_once: Mapping[int, int] = field(default_factory=lambda: UNITS_AT_ONCE)
+    """By priority."""
+    backup_share: Mapping[int, float] = field(default_factory=lambda: BACKUP_SHARE)
+    plan: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Row of the problem's response plans by priority."""
+    false_alarm_share: Mapping[IncidentType, float] = field(default_factory=lambda: _NOTHING)
+    """Of the incidents of a type at which units find nothing; 0.05 of all types is a fair assumption."""
+    false_alarm_mean_s: float = 8 * 60.0
+    """On scene then. Assumed."""
+    duplicate_share: float = 0.0
+    """Of the incidents about which a second call comes, beyond those that the demand counts; 0.05 is a fair
+    assumption."""
+    duplicate_mean_s: float = 180.0
+    """Between the two: exponential, cut off at `DUPLICATE_WITHIN_S`, which makes the mean shorter. Assumed."""
+    withdrawn_share: float = 0.0
+    """Of the incidents that the caller takes back unless somebody is there before; 0.03 is a fair assumption."""
+    withdrawn_mean_s: float = 10 * 60.0
+    """From the call to that: exponential. Assumed."""
+    custody_share: Mapping[IncidentType, float] = field(default_factory=lambda: _NOTHING)
+    """Of the incidents of a type, unless they are false alarms, at which somebody is taken into custody; 0.15 of crime
+    and 0.10 of public order are fair assumptions."""
+    custody_mean_s: float = 40 * 60.0
+    """That the hand-over takes. Assumed."""
+    cv: float = 0.8
+    """Coefficient of variation of false alarms and hand-overs, which are lognormal. Assumed."""
+
+    def __post_init__(self) -> None:
+        by_group = (self.backup_share, self.false_alarm_share, self.custody_share)
+        shares = [share for shares in by_group for share in shares.values()]
+        if not all(0 <= share <= 1 for share in (*shares, self.duplicate_share, self.withdrawn_share)):
+            raise ValueError("incident life: expected shares from 0 to 1")
+        means_s = (self.false_alarm_mean_s, self.duplicate_mean_s, self.withdrawn_mean_s, self.custody_mean_s)
+        if not all(0 < mean_s < np.inf for mean_s in means_s) or not 0 <= self.cv < np.inf:
+            raise ValueError(f"incident life: means {means_s} s and variation {self.cv}, expected numbers above 0")
+        if not all(1 <= n <= 255 for n in self.units_at_once.values()):
+            raise ValueError(f"incident life: units {dict(self.units_at_once)}, expected 1 to 255")
+        if not all(0 <= row <= 255 for row in self.plan.values()):
+            raise ValueError(f"incident life: plans {dict(self.plan)}, expected rows from 0 to 255")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +133,7 @@ class Demand:
     on_scene_mean_s: Mapping[IncidentType, float] = field(default_factory=lambda: ON_SCENE_MEAN_S)
     on_scene_cv: float = 0.8
     """Coefficient of variation of a lognormal, as for the desk. Assumed."""
-    second_unit_share: Mapping[int, float] = field(default_factory=lambda: SECOND_UNIT_SHARE)
+    life: Life = field(default_factory=Life)
 
     def __post_init__(self) -> None:
         if not self.incidents_per_day >= 0:
@@ -118,8 +173,7 @@ def draw_incidents(
     hour = start.weekday() * 24 + start.hour + (start.minute * 60 + start.second + received_s) / HOUR_S
     place_class = city.sites.place_class(xy_m, hour)
     on_scene_mean_s = np.array([demand.on_scene_mean_s.get(t, 0.0) for t in types])[type_]
-    second_share = np.array([demand.second_unit_share.get(p, 0.0) for p in range(max(priorities) + 1)])
-    return Incidents(
+    incidents = Incidents(
         received_s=received_s,
         type=type_.astype(np.uint8),
         priority=priority.astype(np.uint8),
@@ -129,9 +183,76 @@ def draw_incidents(
         xy_m=xy_m,
         desk_s=lognormal(draws("desk"), n, demand.desk_mean_s, demand.desk_cv),
         on_scene_s=lognormal(draws("on scene"), n, on_scene_mean_s, demand.on_scene_cv),
-        units_needed=(1 + (draws("second unit").random(n) < second_share[priority])).astype(np.uint8),
-        limit_s=standard.limit_s(place_class),
+        units_needed=np.ones(n, np.uint8),
+        limit_s=standard.limit_s(place_class, priority.astype(np.uint8)),
     )
+    return with_life(incidents, demand.life, horizon_s, draws)
+
+
+def with_life(
+    incidents: Incidents, life: Life, horizon_s: float, draws: Callable[[str], np.random.Generator]
+) -> Incidents:
+    """Incidents with the units that they ask for, false alarms, custody, withdrawals and second calls, whatever the
+    demand that they were drawn from. Second calls after the horizon are left out.
+
+    Args:
+        incidents: none of them a second call.
+        draws: the random stream of a purpose; each draw has one of its own, and draws for all incidents.
+    """
+    n = len(incidents)
+
+    def by_priority(what: Mapping[int, float], default: float) -> Floats:
+        return np.array([what.get(p, default) for p in range(256)], float)[incidents.priority]
+
+    def by_type(what: Mapping[IncidentType, float]) -> Floats:
+        return np.array([what.get(t, 0.0) for t in IncidentType])[incidents.type]
+
+    def happens(name: str, share: float | Floats) -> NDArray[np.bool_]:
+        return np.asarray(draws(name).random(n) < share)
+
+    false_alarm = happens("false alarm", by_type(life.false_alarm_share))
+    nothing_s = lognormal(draws("false alarm on scene"), n, life.false_alarm_mean_s, life.cv)
+    custody = happens("custody", by_type(life.custody_share)) & ~false_alarm
+    custody_s = lognormal(draws("hand-over"), n, life.custody_mean_s, life.cv)
+    withdrawn_s = draws("withdrawn after").exponential(life.withdrawn_mean_s, n)
+    once = replace(
+        incidents,
+        units_needed=by_priority(life.units_at_once, 1).astype(np.uint8),
+        backup=happens("backup", by_priority(life.backup_share, 0)).astype(np.uint8),
+        plan=by_priority(life.plan, 0).astype(np.uint8),
+        false_alarm=false_alarm,
+        on_scene_s=np.where(false_alarm, nothing_s, incidents.on_scene_s),
+        custody_s=np.where(custody, custody_s, 0.0),
+        withdrawn_s=np.where(happens("withdrawn", life.withdrawn_share), withdrawn_s, np.inf),
+    )
+    # by inversion of the exponential distribution cut off
+    within = -np.expm1(-DUPLICATE_WITHIN_S / life.duplicate_mean_s)
+    again_s = incidents.received_s - life.duplicate_mean_s * np.log1p(-within * draws("duplicate after").random(n))
+    again = happens("duplicate", life.duplicate_share) & (again_s <= horizon_s)
+    # second calls keep a desk as long as calls do
+    desk_s = incidents.desk_s[draws("duplicate desk").integers(n, size=n)] if n else incidents.desk_s
+    return _with_duplicates(once, np.flatnonzero(again), again_s[again], desk_s[again])
+
+
+def _with_duplicates(incidents: Incidents, of: NDArray[np.int64], received_s: Floats, desk_s: Floats) -> Incidents:
+    """Incidents with second calls about some of them, each a copy of its own but for what is given; all in order."""
+    if not len(of):
+        return incidents
+    n = len(incidents)
+    all_s = np.r_[incidents.received_s, received_s]
+    order = np.argsort(all_s, kind="stable")
+    row_of = np.argsort(order)
+    source, second = np.r_[np.arange(n), of][order], order >= n
+    columns = {
+        part.name: getattr(incidents, part.name)[source] for part in fields(incidents) if part.name != "positions"
+    }
+    columns |= {
+        "received_s": all_s[order],
+        "desk_s": np.r_[incidents.desk_s, desk_s][order],
+        "duplicate_of": np.where(second, row_of[source], -1).astype(np.int32),
+        "withdrawn_s": np.where(second, np.inf, columns["withdrawn_s"]),
+    }
+    return Incidents(positions=incidents.positions.take(source), **columns)
 
 
 def arrivals(demand: Demand, start: datetime, horizon_s: float, rng: np.random.Generator) -> Floats:

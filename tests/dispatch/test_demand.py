@@ -10,10 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dispatch.demand import HOUR_WEIGHT, PRIORITY_SHARE, TYPE_SHARE, CellWeight, Demand, draw_incidents
+from dispatch.demand import (
+    DUPLICATE_WITHIN_S,
+    HOUR_WEIGHT,
+    PRIORITY_SHARE,
+    SECOND_UNIT_SHARE,
+    TYPE_SHARE,
+    CellWeight,
+    Demand,
+    Life,
+    draw_incidents,
+)
 from dispatch.incidents import Incidents, IncidentType
+from dispatch.roster import DAY_S
 from dispatch.standard import ResponseStandard
-from dispatch.units import DAY_S
 from geodata.city import City
 from geodata.errors import InputError
 from geodata.grid import Grid
@@ -173,12 +183,110 @@ def test_without_variation_every_time_is_the_mean(draw: Draw) -> None:
     assert drawn.on_scene_s[drawn.type == IncidentType.DISPUTE] == pytest.approx(26 * 60)
 
 
-def test_second_units_by_priority(many: Incidents) -> None:
-    for priority, share in {1: 1.0, 2: 0.4, 3: 0.1, 4: 0.0}.items():
-        needed = many.units_needed[many.priority == priority]
-        assert set(needed) <= {1, 2}
-        error = np.sqrt(share * (1 - share) / len(needed))
-        assert abs((needed == 2).mean() - share) <= 3.5 * error
+def test_units_at_once_and_backup_by_priority(many: Incidents) -> None:
+    for priority, (at_once, share) in {1: (2, 0.0), 2: (1, 0.4), 3: (1, 0.1), 4: (1, 0.0)}.items():
+        these = many.priority == priority
+        assert set(many.units_needed[these]) == {at_once}
+        assert set(many.backup[these]) <= {0, 1}
+        error = np.sqrt(share * (1 - share) / these.sum())
+        assert abs(many.backup[these].mean() - share) <= 3.5 * error
+        assert SECOND_UNIT_SHARE[priority] == max(share, at_once - 1)
+
+
+def test_nothing_else_becomes_of_incidents_unless_it_is_asked_for(many: Incidents) -> None:
+    assert not many.plan.any()
+    assert not many.false_alarm.any()
+    assert not many.custody_s.any()
+    assert np.isinf(many.withdrawn_s).all()
+    assert (many.duplicate_of == -1).all()
+
+
+EVERY_TYPE = dict.fromkeys(IncidentType, 0.2)
+EVENTFUL = Life(
+    units_at_once={1: 3, 2: 2},
+    backup_share={2: 0.5, 3: 0.5, 4: 0.5},
+    plan={1: 2, 2: 1},
+    false_alarm_share=EVERY_TYPE | {IncidentType.HELP: 0.0},
+    duplicate_share=0.2,
+    withdrawn_share=0.2,
+    custody_share={IncidentType.CRIME: 0.5, IncidentType.PUBLIC_ORDER: 0.3},
+)
+
+
+@pytest.fixture(scope="module")
+def eventful(draw: Draw) -> Incidents:
+    """The same week as `many`, with all that may become of incidents."""
+    return draw(Demand(incidents_per_day=3_000, life=EVENTFUL), horizon_s=WEEK_S)
+
+
+def assert_share(happened: np.ndarray, share: float) -> None:
+    assert abs(happened.mean() - share) <= 3.5 * np.sqrt(share * (1 - share) / len(happened))
+
+
+def assert_exponential(values: np.ndarray, mean: float) -> None:
+    assert abs(values.mean() - mean) < 3.5 * mean / np.sqrt(len(values))
+    assert_share(values > mean, np.exp(-1))
+
+
+def test_plans_and_units_follow_the_priority(eventful: Incidents) -> None:
+    assert np.array_equal(eventful.plan, np.array([0, 2, 1, 0, 0])[eventful.priority])
+    assert np.array_equal(eventful.units_needed, np.array([1, 3, 2, 1, 1])[eventful.priority])
+    assert not eventful.backup[eventful.priority == 1].any()
+
+
+def test_false_alarms_come_by_type_and_are_soon_over(eventful: Incidents) -> None:
+    helped = eventful.type == IncidentType.HELP
+    assert not eventful.false_alarm[helped].any()
+    first = eventful.duplicate_of < 0
+    assert_share(eventful.false_alarm[first & ~helped], 0.2)
+    assert_lognormal(eventful.on_scene_s[first & eventful.false_alarm], 8 * 60.0, 0.8)
+    crimes = first & (eventful.type == IncidentType.CRIME) & ~eventful.false_alarm
+    assert_lognormal(eventful.on_scene_s[crimes], 48 * 60.0, 0.8)
+
+
+def test_custody_comes_by_type_but_never_of_a_false_alarm(eventful: Incidents) -> None:
+    real = (eventful.duplicate_of < 0) & ~eventful.false_alarm
+    assert_share(eventful.custody_s[real & (eventful.type == IncidentType.CRIME)] > 0, 0.5)
+    assert_share(eventful.custody_s[real & (eventful.type == IncidentType.PUBLIC_ORDER)] > 0, 0.3)
+    assert not eventful.custody_s[eventful.false_alarm | (eventful.type > IncidentType.PUBLIC_ORDER)].any()
+    assert_lognormal(eventful.custody_s[real & (eventful.custody_s > 0)], 40 * 60.0, 0.8)
+
+
+def test_callers_take_incidents_back_after_an_exponential_time(eventful: Incidents) -> None:
+    first = eventful.duplicate_of < 0
+    back = np.isfinite(eventful.withdrawn_s)
+    assert_share(back[first], 0.2)
+    assert not back[~first].any()
+    assert_exponential(eventful.withdrawn_s[back], 600.0)
+
+
+def test_a_second_call_repeats_an_incident_within_ten_minutes(many: Incidents, eventful: Incidents) -> None:
+    second = np.flatnonzero(eventful.duplicate_of >= 0)
+    of = eventful.duplicate_of[second]
+    assert len(eventful) == len(many) + len(second)
+    # each incident has one second call at most
+    assert len(np.unique(of)) == len(of)
+    assert (eventful.duplicate_of[of] == -1).all()
+    assert_share(np.isin(np.flatnonzero(eventful.duplicate_of < 0), of), 0.2)
+    for name in ("type", "priority", "cell", "place_class", "xy_m", "limit_s", "plan", "units_needed"):
+        values = getattr(eventful, name)
+        assert np.array_equal(values[second], values[of])
+    assert np.array_equal(eventful.positions.edge[second], eventful.positions.edge[of])
+    after_s = eventful.received_s[second] - eventful.received_s[of]
+    assert after_s.min() >= 0
+    assert after_s.max() <= DUPLICATE_WITHIN_S
+    # of an exponential law that is cut off, the share below its own mean
+    assert_share(after_s < 180.0, (1 - np.exp(-1)) / (1 - np.exp(-DUPLICATE_WITHIN_S / 180.0)))
+    assert set(eventful.desk_s[second]) <= set(many.desk_s)
+    assert abs(eventful.desk_s[second].mean() - 83.0) < 3.5 * 83.0 * 0.5 / np.sqrt(len(second))
+    assert (eventful.desk_s[second] == eventful.desk_s[of]).mean() < 0.01
+
+
+def test_second_calls_after_the_run_are_left_out(draw: Draw) -> None:
+    demand = Demand(incidents_per_day=20_000, life=Life(duplicate_share=1.0))
+    drawn = draw(demand, horizon_s=600.0)
+    assert drawn.received_s[-1] <= 600.0
+    assert 0 < (drawn.duplicate_of >= 0).sum() < (drawn.duplicate_of < 0).sum()
 
 
 def as_bytes(incidents: Incidents) -> dict[str, bytes]:
@@ -201,8 +309,7 @@ def test_the_same_seed_gives_the_same_incidents_and_another_or_another_replicati
         ({"desk_cv": 0.9}, {"desk_s"}),
         ({"desk_mean_s": 59.0}, {"desk_s"}),
         ({"on_scene_cv": 0.4}, {"on_scene_s"}),
-        ({"second_unit_share": {2: 0.9}}, {"units_needed"}),
-        ({"priority_share": {1: 1.0, 4: 1.0}}, {"priority", "units_needed"}),
+        ({"priority_share": {1: 1.0, 4: 1.0}}, {"priority", "units_needed", "backup"}),
         ({"type_share": {IncidentType.CRIME: 1.0, IncidentType.HELP: 1.0}}, {"type", "on_scene_s"}),
         ({"weight": CellWeight.ROAD_LENGTH}, {"edge", "offset_m", "xy_m", "cell", "place_class", "limit_s"}),
         ({"hour_weight": (1.0,) * 24}, {"received_s"}),
@@ -214,6 +321,68 @@ def test_a_change_in_one_purpose_changes_no_other(draw: Draw, changed: dict[str,
     assert {name for name in before if before[name] != after[name]} == moves
 
 
+@pytest.mark.parametrize(
+    ("changed", "moves"),
+    [
+        ({"units_at_once": {1: 2}}, {"units_needed"}),
+        ({"backup_share": {2: 0.9}}, {"backup"}),
+        ({"plan": {3: 1}}, {"plan"}),
+        ({"false_alarm_share": EVERY_TYPE}, {"false_alarm", "on_scene_s", "custody_s"}),
+        ({"false_alarm_mean_s": 60.0}, {"on_scene_s"}),
+        ({"custody_share": EVERY_TYPE}, {"custody_s"}),
+        ({"custody_mean_s": 60.0}, {"custody_s"}),
+        ({"withdrawn_share": 0.5}, {"withdrawn_s"}),
+        ({"withdrawn_mean_s": 60.0}, {"withdrawn_s"}),
+        ({"cv": 0.1}, {"on_scene_s", "custody_s"}),
+        ({"duplicate_share": 0.5}, set()),
+        ({"duplicate_share": 0.0}, set()),
+        ({"duplicate_mean_s": 60.0}, set()),
+    ],
+)
+def test_a_change_in_what_becomes_of_incidents_changes_nothing_else(
+    draw: Draw, changed: dict[str, Any], moves: set[str]
+) -> None:
+    demand = Demand(incidents_per_day=2_000, life=replace(EVENTFUL, false_alarm_share=dict.fromkeys(IncidentType, 0.1)))
+    before, after = (
+        {
+            name: getattr(drawn, name)[drawn.duplicate_of < 0].tobytes()
+            for name in (f.name for f in fields(Incidents))
+            if name not in ("positions", "duplicate_of")
+        }
+        for drawn in (draw(demand), draw(replace(demand, life=replace(demand.life, **changed))))
+    )
+    assert {name for name in before if before[name] != after[name]} == moves
+
+
+def test_a_larger_share_of_second_calls_keeps_those_of_a_smaller_one(draw: Draw) -> None:
+    few, more = (
+        draw(Demand(incidents_per_day=2_000, life=Life(duplicate_share=share))).received_s for share in (0.1, 0.3)
+    )
+    assert set(few) < set(more)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"units_at_once": {1: 0}},
+        {"plan": {1: -1}},
+        {"backup_share": {1: 1.1}},
+        {"false_alarm_share": {IncidentType.CRIME: -0.1}},
+        {"custody_share": {IncidentType.CRIME: np.nan}},
+        {"duplicate_share": 2.0},
+        {"withdrawn_share": -1.0},
+        {"false_alarm_mean_s": 0.0},
+        {"duplicate_mean_s": 0.0},
+        {"withdrawn_mean_s": np.inf},
+        {"custody_mean_s": -1.0},
+        {"cv": -0.1},
+    ],
+)
+def test_an_impossible_life_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"incident life: .*expected"):
+        Life(**wrong)
+
+
 def test_a_city_whose_cells_have_no_residents_is_refused_with_the_mend(draw: Draw, small_city: City) -> None:
     empty = with_residents(small_city, np.zeros(len(small_city.grid)))
     with pytest.raises(InputError, match=r"demand\.weight to road_length"):
@@ -223,6 +392,7 @@ def test_a_city_whose_cells_have_no_residents_is_refused_with_the_mend(draw: Dra
 
 def test_no_demand_gives_no_incidents(draw: Draw) -> None:
     assert len(draw(Demand(incidents_per_day=0))) == 0
+    assert len(draw(Demand(incidents_per_day=0, life=EVENTFUL))) == 0
 
 
 @pytest.mark.parametrize("wrong", [{"incidents_per_day": -1}, {"hour_weight": (1.0,) * 23}, {"weekday_weight": ()}])
