@@ -95,6 +95,17 @@ def test_a_stay_and_the_way_to_and_from_it_are_one_visit_and_so_is_passing_the_p
     assert seen.end_s.tolist() == [10, 120, 200, 220, 300]
 
 
+def test_who_drives_a_ring_twice_visits_it_twice() -> None:
+    ring = Patrol(
+        name="ring",
+        edge=np.array([1, 1], np.int32),
+        from_share=np.zeros(2),
+        to_share=np.ones(2),
+        until_s=np.array([30.0, 60.0]),
+    )
+    assert ring.visits(0.0, 90.0).begin_s.tolist() == [0, 30, 60]
+
+
 def test_visits_from_one_phase_to_another_begin_and_end_with_them() -> None:
     # the fifth round begins at 840 s
     seen = there_and_back().visits(1_000.0, 1_045.0)

@@ -230,6 +230,16 @@ def test_roaming_by_road_length_is_even_along_the_streets(ground: Ground, who: P
     assert (np.abs(found - expected) < 4.5 * np.sqrt(expected)).all()
 
 
+def test_roaming_is_even_along_the_streets_of_a_cell(ground: Ground, who: Patroller) -> None:
+    stops = first(roaming(ground, who, weight={"G11": 1.0}), 2_000)
+    pieces, network = ground.city.pieces, ground.city.network
+    metres = (pieces.to_m - pieces.from_m)[pieces.cell == 6]
+    crossing = pieces.street[pieces.cell == 6][metres < 80]
+    share = metres[metres < 80].sum() / metres.sum()
+    found = np.isin([network.street[stop.at.edge] for stop in stops], crossing).sum()
+    assert abs(found - 2_000 * share) < 3.5 * np.sqrt(2_000 * share * (1 - share))
+
+
 @pytest.mark.parametrize("form", ["roaming", "hot_spots"])
 def test_draws_stay_in_the_beat_and_near_the_post(
     form: str, ground: Ground, small_city: City, east: np.ndarray
