@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,11 @@ from dispatch.history import (
 )
 from geodata.city import City, Source
 from geodata.errors import Fault, InputError
+
+_PERSONAL_VALUE = re.compile(
+    r"(?:\+?86)?1[3-9]\d{9}|\d{17}[\dXx]"
+    r"|[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z][·\- ]?[A-Z0-9]{4,6}警?"
+)
 
 Told = Callable[[str, float], None]
 
@@ -68,7 +75,7 @@ def read_cad(
         for name, column in chosen.items():
             known = columns.get(name, column).split(" / ")
             columns[name] = " / ".join(dict.fromkeys([*known, column]))
-    calls, assignments = _gathered(_together(rows), counts)
+    calls, assignments = _gathered(_nameless(_together(rows), counts), counts)
     unread = dict.fromkeys(name for _, chosen, names, _ in files for name in names if name not in chosen.values())
     personal = tuple(name for name in unread if is_personal(name))
     n_columns = len(unread) + len(dict.fromkeys(c for _, chosen, _, _ in files for c in chosen.values()))
@@ -110,6 +117,22 @@ def _together(parts: Sequence[CadRows]) -> CadRows:
         numbers = (p.codes.get(name, np.full(n, NO_CODE[name], np.uint8)) for p, n in zip(parts, sizes, strict=True))
         codes[name] = np.concatenate(list(numbers))
     return CadRows(times, texts, codes, np.concatenate([part.xy_m for part in parts]))
+
+
+def _nameless(rows: CadRows, counts: list[Count]) -> CadRows:
+    """Units and the like that are told by a phone, identity or plate number get numbers of their own instead."""
+    texts = dict(rows.texts)
+    for name in ("unit", "unit_kind", "jurisdiction"):
+        code, distinct = pd.factorize(texts[name])
+        odd = np.array([_PERSONAL_VALUE.fullmatch(value) is not None for value in distinct.tolist()], bool)
+        if odd.any():
+            number = np.cumsum(odd)
+            told = [f"{name} {k}" if o else v for v, o, k in zip(distinct.tolist(), odd, number, strict=True)]
+            texts[name] = pd.Series(told, dtype="str").take(code).reset_index(drop=True)
+            kind = f"values of {name} that look like phone, identity or plate numbers"
+            done = "replaced by numbers of their own"
+            counts.append(Count(kind=kind, rows=int(odd[code].sum()), of=len(code), done=done))
+    return replace(rows, texts=texts)
 
 
 def _gathered(rows: CadRows, counts: list[Count]) -> tuple[pd.DataFrame, pd.DataFrame]:

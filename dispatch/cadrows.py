@@ -34,6 +34,7 @@ MOST_FAR_SHARE = 0.5
 LEAST_PRESSES = 50
 PRESS_SHARE = 0.5
 """A jurisdiction with so many arrivals, and so many of them at the second of the order, is named. Assumed."""
+OTHER_DATUM = "places that look as if they had another datum"
 TEXTS = ("number", "unit", "unit_kind", "jurisdiction")
 CODES = ("type", "first_type", "priority", "status")
 NO_CODE = {"type": UNKNOWN, "first_type": UNKNOWN, "priority": 0, "status": UNKNOWN}
@@ -197,7 +198,7 @@ def _places(file: CadFile, city: City, places_crs: str | None, counts: list[Coun
         fit = points_fit(city.network, np.asarray(shapely.points(sample), object), datum)
         if fit.wrong:
             done = f"{fit.verdict} with --places-crs"
-            counts.append(Count(kind="places look as if they had another datum", rows=n, of=n, done=done))
+            counts.append(Count(kind=OTHER_DATUM, rows=n, of=n, done=done))
     far = np.zeros(n, bool)
     far[usable] = snap(city.network, xy_m[usable])[1] > FARTHEST_M
     kinds = {
