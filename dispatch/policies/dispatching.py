@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from dispatch.cover import Cover
 from dispatch.planning.expected import marginal_shares
 from dispatch.policies.arrivals import Arrival, fill, fills, soonest, soonest_engaged, soonest_filling
-from dispatch.policies.situation import Call, Order, Situation, Units
+from dispatch.policies.situation import BEYOND_FREE, Call, Order, Situation, Units
 from dispatch.units import UnitState
 from geodata.network import Floats
 from geodata.positions import Positions, locate
@@ -149,9 +149,11 @@ def preempt(situation: Situation, *, min_gain_s: NonNegativeFloat = 60.0) -> lis
     call, units = situation.call, situation.units
     if call.priority > PREEMPTS:
         return nearest(situation)
-    may_be = [UnitState.TURN_OUT, UnitState.TRAVELLING, *([UnitState.ON_SCENE] if call.priority == 1 else [])]
+    may_be = units.state == UnitState.TRAVELLING
+    if call.priority == 1:
+        may_be |= units.state == UnitState.ON_SCENE
     lesser = (units.priority > PREEMPTS) & units.on_duty & (units.next_incident < 0)
-    rows = np.flatnonzero(lesser & np.isin(units.state, may_be))
+    rows = np.flatnonzero(lesser & may_be)
     return _free_or_engaged(situation, rows, np.zeros(len(rows)), min_gain_s, when_free=False)
 
 
@@ -175,9 +177,9 @@ def soonest_free(
         least_s: so long is anybody expected to take still, also who should have cleared by now. Assumed.
     """
     units, now_s = situation.units, situation.now_s
-    at_work = np.isin(units.state, [UnitState.ON_SCENE, UnitState.HANDING_OVER]) & units.on_duty
-    at_work &= (units.next_incident < 0) & (units.incident != situation.call.incident)
-    rows = np.flatnonzero(at_work & (units.free_s - now_s <= within_s))
+    at_work = (units.state == UnitState.ON_SCENE) | (units.state == UnitState.HANDING_OVER)
+    may_be = units.on_duty & (units.next_incident < 0) & (units.incident != situation.call.incident)
+    rows = np.flatnonzero(at_work & may_be & (units.free_s - now_s <= within_s))
     left_s = np.maximum(units.free_s[rows] - now_s, least_s)
     return _free_or_engaged(situation, rows, left_s, min_gain_s, when_free=True)
 
@@ -370,3 +372,7 @@ def _free_or_engaged(
         return sorted(both, key=lambda arrival: (arrival.after_s + min_gain_s * arrival.engaged, arrival.engaged))
 
     return fill(situation.call, ranked, when_free=when_free)
+
+
+for _policy in (preempt, soonest_free):
+    setattr(_policy, BEYOND_FREE, True)

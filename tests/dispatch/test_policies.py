@@ -37,13 +37,13 @@ from dispatch.policies.dispatching import (
     straight_line,
 )
 from dispatch.policies.registry import POLICIES
-from dispatch.policies.situation import Beats, Order, Situation
+from dispatch.policies.situation import BEYOND_FREE, Beats, Order, Situation
 from dispatch.units import UnitState
 from geodata.positions import Position, Positions, locate
 from geodata.routing import RoadTravel
 
 SEEDS = st.integers(0, 2**32 - 1)
-ON_SCENE, TRAVELLING, TURN_OUT = UnitState.ON_SCENE, UnitState.TRAVELLING, UnitState.TURN_OUT
+ON_SCENE, TRAVELLING = UnitState.ON_SCENE, UnitState.TRAVELLING
 
 
 class Street:
@@ -152,6 +152,13 @@ def test_where_nobody_is_free_nobody_is_sent(name: str, kinds: int) -> None:
         incident=np.full(n, -1), priority=np.zeros(n, np.uint8), state=np.full(n, UnitState.OUT_OF_SERVICE)
     )
     assert POLICIES[name](situation._replace(units=broken_down)) == []
+
+
+def test_policies_that_order_engaged_units_are_asked_even_when_nobody_is_free() -> None:
+    assert {name for name, policy in POLICIES.items() if getattr(policy, BEYOND_FREE, False)} == {
+        "preempt",
+        "soonest_free",
+    }
 
 
 # nearest, straight_line
@@ -309,7 +316,7 @@ def engaged(state: UnitState, priority: int, **more: Any) -> dict[str, Any]:
     } | more
 
 
-@pytest.mark.parametrize("state", [TURN_OUT, TRAVELLING, ON_SCENE, UnitState.TRANSPORTING])
+@pytest.mark.parametrize("state", [TRAVELLING, ON_SCENE, UnitState.TRANSPORTING])
 def test_what_may_be_preempted_for_what(street: Street, state: UnitState) -> None:
     taken = {
         (wanted, given)
@@ -317,7 +324,7 @@ def test_what_may_be_preempted_for_what(street: Street, state: UnitState) -> Non
         for given in (1, 2, 3, 4)
         if sent(preempt(street.situation(10, 140, call={"priority": wanted}, **engaged(state, given)))) == [0]
     }
-    expected = {TURN_OUT: {1, 2}, TRAVELLING: {1, 2}, ON_SCENE: {1}}.get(state, set())
+    expected = {TRAVELLING: {1, 2}, ON_SCENE: {1}}.get(state, set())
     assert taken == {(wanted, given) for wanted in expected for given in (3, 4)}
 
 
