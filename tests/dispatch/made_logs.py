@@ -23,7 +23,8 @@ def incident(number: int, received_s: float, **told: Any) -> Row:
     """One at the desk for a minute, general, P3; answered at once. What came of it is told."""
     row = {
         "incident_id": number, "type": "help", "priority": 3, "cell": "G00", "district": "West",
-        "place_class": "general", "x_m": 0.0, "y_m": 0.0, "edge": 0, "offset_m": 0.0, "received_s": received_s, "limit_s": 300.0,
+        "place_class": "general", "x_m": 0.0, "y_m": 0.0, "edge": 0, "offset_m": 0.0, "received_s": received_s,
+        "limit_s": 300.0,
         "outcome": "cleared", "units_needed": 1, "backup": 0, "duplicate_of": None, "first_unit": None,
     }  # fmt: skip
     row |= {name: nan for name in TABLES["incidents"] if name not in row}
