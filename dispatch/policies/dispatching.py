@@ -331,7 +331,9 @@ def echelon(situation: Situation, *, plan: Mapping[Priority, tuple[Echelon, ...]
     call, units, kind = situation.call, situation.units, situation.units.kind
     tiers = () if call.sent else plan.get(call.priority, ())
     free = situation.free
-    ranked = {tier: soonest(situation, call, free[units.echelon[free] == tier], len(tiers)) for tier in set(tiers)}
+    ranked = {
+        tier: soonest(situation, call, free[units.echelon[free] == tier], tiers.count(tier)) for tier in set(tiers)
+    }
     open_roles, more, orders = list(range(len(call.roles))), len(call.roles), list[Order]()
     for tier in tiers:
         if not ranked[tier]:
