@@ -34,6 +34,9 @@ _LAGS = {1: 1.0, 2: 0.5} | {24 * day: 0.25 for day in (1, 2, 3)}
 """Weights of the hours before and after in the prior of an hour; half as much for the hour on other days. Assumed."""
 _LARGEST_SHAPE = 1e6
 """Counts that vary no more than Poisson's leave the prior as it is."""
+LEAST_A_DAY = 10.0
+"""With so many calls a day, a day without any is none in 20,000. Assumed."""
+MOST_EXAMPLES = 5
 _TURN_OUT_S, _TURN_OUT_CV = 30.0, 0.5
 """Of a kind of unit where nothing is recorded. Assumed."""
 
@@ -44,7 +47,9 @@ def fit_demand(
     """Fit the demand of a city from what was received from `start` until `end`, whole hours of local time; the whole
     days of the history if they are left out. See the head of this file.
 
-    Incidents without a place count in the hours, and are spread over the cells as the others of their type are.
+    Days without any call are gaps of the record where there are many on other days: exports are cut to months, and one
+    wrong year must not thin out all rates. Incidents without a place count in the hours, and are spread over the cells
+    as the others of their type are.
 
     Raises:
         InputError: no incident with a place in that time.
@@ -64,9 +69,8 @@ def fit_demand(
         found = f"no incident with a place in {city.name} from {begin:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}"
         mend = "Choose another time, or the city that the history was imported for."
         raise InputError(Fault("history", "incidents", found, "some to fit a demand from", mend))
-    monday = np.datetime64("1970-01-05T00", "h")
-    hour = (part.calls["received"].to_numpy("datetime64[h]") - monday).astype(np.int64) % WEEK_H
-    observed_h = _observed_h(begin, until)
+    hour = _hour_of_week(part.calls["received"].to_numpy())
+    observed_h, gaps = _observed_h(part, begin, until)
     n_types, n_cells = len(IncidentType), len(city.grid)
     asks = part.asks_for_a_unit
     by_hour = np.bincount(part.type[asks] * WEEK_H + hour[asks], minlength=n_types * WEEK_H).reshape(n_types, WEEK_H)
@@ -90,6 +94,13 @@ def fit_demand(
             done="spread over the cells as the others of their type",
         ),
         Count(kind="incidents far from any street", rows=n_far, of=len(part), done="among those without a place"),
+        Count(
+            kind="days without any call",
+            rows=len(gaps),
+            of=-((begin - until) // timedelta(days=1)),
+            done="taken as gaps of the record, not as quiet days",
+            examples=tuple(str(day) for day in gaps[:MOST_EXAMPLES]),
+        ),
         Count(
             kind="hours of the week that were not observed",
             rows=int((observed_h == 0).sum()),
@@ -116,11 +127,20 @@ def fit_demand(
     )
 
 
-def _observed_h(begin: datetime, until: datetime) -> Floats:
-    """(168,) how often each hour of the week lies between two moments."""
-    n = (until - begin) // timedelta(hours=1)
-    first = begin.weekday() * 24 + begin.hour
-    return np.bincount((first + np.arange(n)) % WEEK_H, minlength=WEEK_H).astype(float)
+def _observed_h(part: History, begin: datetime, until: datetime) -> tuple[Floats, NDArray[np.datetime64]]:
+    """(168,) how often each hour of the week was observed between two moments, and the days in which nothing was: those
+    without any call, where a day with calls has `LEAST_A_DAY` of them on average."""
+    hour = np.arange(np.datetime64(begin, "h"), np.datetime64(until, "h"))
+    days, calls = np.unique(part.calls["received"].to_numpy("datetime64[D]"), return_counts=True)
+    seen = np.isin(hour.astype("datetime64[D]"), days) | (calls.mean() < LEAST_A_DAY)
+    gaps = np.unique(hour[~seen].astype("datetime64[D]"))
+    return np.bincount(_hour_of_week(hour[seen]), minlength=WEEK_H).astype(float), gaps
+
+
+def _hour_of_week(at: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """From Monday 0:00; the first Monday that numpy knows is 5 January 1970."""
+    hours = at.astype("datetime64[h]") - np.datetime64("1970-01-05T00", "h")
+    return np.asarray(hours.astype(np.int64) % WEEK_H)
 
 
 def _hourly(n: Floats, observed_h: Floats) -> Floats:

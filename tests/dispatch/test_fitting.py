@@ -211,6 +211,29 @@ def test_a_few_days_are_fitted_and_the_rest_of_the_week_is_told(known: Known, sm
         fit_demand(known.history, small_city, start=datetime(2020, 1, 1), end=datetime(2020, 1, 2))
 
 
+def test_gaps_of_the_record_are_no_quiet_days(known: Known, small_city: City) -> None:
+    """Two months are missing, and one call has a wrong year."""
+    calls = known.history.calls
+    month = calls["received"].dt.month
+    calls = calls[(month < 3) | (month > 4)].reset_index(drop=True)
+    calls.loc[len(calls) - 1, "received"] += pd.Timedelta(days=3660)
+    history = replace(known.history, calls=calls, assignments=known.history.assignments.iloc[:0])
+    fitted = fit_demand(history, small_city)
+    (told,) = fitted.counts
+    assert told.kind == "days without any call"
+    assert told.examples[:2] == ("2024-03-01", "2024-03-02")
+    assert fitted.incidents_per_week == pytest.approx(known.fitted.incidents_per_week, rel=0.03)
+    assert (fitted.hourly * fitted.observed_h).sum() == pytest.approx(len(calls))
+
+
+def test_with_few_calls_a_day_without_any_is_a_quiet_one(known: Known, small_city: City) -> None:
+    calls = known.history.calls.iloc[::150].reset_index(drop=True)
+    history = replace(known.history, calls=calls, assignments=known.history.assignments.iloc[:0])
+    fitted = fit_demand(history, small_city)
+    assert not fitted.counts
+    assert fitted.observed_h.tolist() == [WEEKS] * WEEK_H
+
+
 def test_types_that_never_happened_have_no_rate(known: Known, small_city: City) -> None:
     calls = known.history.calls[known.history.calls["type"] == IncidentType.HELP].reset_index(drop=True)
     history = replace(known.history, calls=calls, assignments=known.history.assignments.iloc[:0])
