@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dispatch.demand import CellWeight, Demand, draw_incidents
+from dispatch.demand import UNITS_AT_ONCE, CellWeight, Demand, Life, draw_incidents
+from dispatch.engine import FOLLOW_UP_S
 from dispatch.incidents import IncidentType
-from dispatch.policies.dispatching import POLICIES
+from dispatch.policies.registry import POLICIES
 from dispatch.problem import Problem
+from dispatch.roster import DAY_S, Roster, Shift, duties
 from dispatch.standard import ResponseStandard
-from dispatch.units import DAY_S, Shift, UnitSpec
+from dispatch.units import UnitKind, UnitSpec
 from geodata.city import City
 from geodata.driving import RULES, DrivingRules
 from geodata.errors import Faults
@@ -73,8 +75,8 @@ def build_problem(
     check_fit(scenario, city)
     run, standard = scenario.run, standard_of(scenario)
     horizon_s = run.days * DAY_S
+    road_travel = travel or travel_of(scenario, city)
     return Problem(
-        city=city,
         incidents=draw_incidents(
             city,
             demand_of(scenario, city),
@@ -85,11 +87,14 @@ def build_problem(
             replication=replication,
         ),
         units=units_of(scenario, city, n_units),
+        posts=road_travel.anchors if road_travel.anchors is not None else city.posts.positions,
         standard=standard,
         policy=POLICIES[scenario.dispatch.policy],
-        travel=travel or travel_of(scenario, city),
+        travel={scenario.units.driving: road_travel},
         start=run.start,
         horizon_s=horizon_s,
+        seed=run.seed,
+        grid=city.grid,
     )
 
 
@@ -149,7 +154,9 @@ def demand_of(scenario: Scenario, city: City) -> Demand:
         desk_cv=part.desk_cv,
         on_scene_mean_s={kind: 60 * getattr(part.on_scene_min, kind.label) for kind in IncidentType},
         on_scene_cv=part.on_scene_cv,
-        second_unit_share={p: getattr(part.second_unit_share, f"p{p}") for p in range(1, 5)},
+        life=Life(
+            units_at_once=UNITS_AT_ONCE, backup_share={p: getattr(part.backup_share, f"p{p}") for p in range(1, 5)}
+        ),
     )
 
 
@@ -198,18 +205,28 @@ def units_of(scenario: Scenario, city: City, n_units: int | None = None) -> tupl
     part = scenario.units
     wanted = part.count if n_units is None else n_units
     ids, turn_out_s = city.posts.table["id"].tolist(), turn_out_by_post(part.turn_out_s, city)
+    kind = UnitKind(name=part.kind, driving=part.driving, speed_factor=part.speed_factor)
+    roster = Roster(
+        name="shifts",
+        shifts=tuple(
+            Shift(name=shift.name, start_s=_second(shift.start), end_s=_second(shift.end)) for shift in part.shifts
+        ),
+    )
     units = []
-    for shift, mark in zip(part.shifts, _marks(part.shifts), strict=True):
+    for team, (shift, mark) in enumerate(zip(part.shifts, _marks(part.shifts), strict=True)):
         number = dict.fromkeys(range(len(ids)), 0)
         for post in deal(city, math.ceil(wanted * shift.share)):
             number[post] += 1
+            unit_id = f"{ids[post]}-{mark}{number[post]}"
+            run = scenario.run
+            duty = duties(roster, unit_id=unit_id, team=team, start=run.start, horizon_s=run.days * DAY_S + FOLLOW_UP_S)
             units.append(
                 UnitSpec(
-                    id=f"{ids[post]}-{mark}{number[post]}",
+                    id=unit_id,
                     post=post,
-                    shift=Shift(name=shift.name, start_s=_second(shift.start), end_s=_second(shift.end)),
-                    kind=part.kind,
-                    speed_factor=part.speed_factor,
+                    kind=kind,
+                    duty=duty.duty,
+                    shift=shift.name,
                     turn_out_post_s=float(turn_out_s[post]),
                     turn_out_mobile_s=part.turn_out_s.mobile,
                 )

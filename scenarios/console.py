@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -136,7 +137,7 @@ def _with_hours(run: Run) -> RunLog:
     log = with_hour(run.log, run.scenario.run.start)
     first = log.incidents["hour"] // HOURS_A_BAND * HOURS_A_BAND
     bands = first.map(lambda hour: f"{hour:02d}–{hour + HOURS_A_BAND:02d}")
-    return RunLog(log.incidents.assign(hours=bands), log.assignments, log.unit_states)
+    return replace(log, incidents=log.incidents.assign(hours=bands))
 
 
 def _rows(table: pd.DataFrame) -> dict[Any, dict[str, float]]:

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dispatch.demand import HOUR_WEIGHT, WEEKDAY_WEIGHT, CellWeight
-from dispatch.policies.dispatching import POLICIES
+from dispatch.policies.registry import POLICIES
 from dispatch.standard import Clock
 from geodata.driving import RULES
 
@@ -186,10 +186,10 @@ class OnSceneMin(Part):
     other: Positive = Field(default=31.0, description="其他: the mean of all. [L]")
 
 
-class SecondUnitShare(Part):
-    """Share of the incidents of a priority that need a second unit."""
+class BackupShare(Part):
+    """Share of the incidents of a priority at which the first unit asks for another one."""
 
-    p1: Share = Field(default=1.0, description="一级 [A]")
+    p1: Share = Field(default=0.0, description="一级: two are sent at once. [A]")
     p2: Share = Field(default=0.4, description="二级 [A]")
     p3: Share = Field(default=0.1, description="三级 [A]")
     p4: Share = Field(default=0.0, description="四级 [A]")
@@ -217,7 +217,7 @@ class DemandPart(Part):
     desk_cv: NotNegative = Field(default=0.5, description="Its coefficient of variation. [A]")
     on_scene_min: OnSceneMin = OnSceneMin()
     on_scene_cv: NotNegative = Field(default=0.8, description="Coefficient of variation of the time on scene. [A]")
-    second_unit_share: SecondUnitShare = SecondUnitShare()
+    backup_share: BackupShare = BackupShare()
 
     @field_validator("per_1000_residents_a_year")
     @classmethod
