@@ -37,11 +37,12 @@ def littles_law(log: RunLog, from_s: float = 0.0, to_s: float | None = None) -> 
     if not to_s > from_s:
         raise ValueError(f"a window from {from_s} to {to_s} s, expected a longer one")
     engaged = states[states["state"].isin([state.label for state in ENGAGED])]
-    waited = incidents[incidents["ready_s"].notna()]
-    over_s = waited["ordered_s"].fillna(waited["cleared_s"])
+    over_s = incidents["ordered_s"].fillna(incidents["cleared_s"])
+    # those that were over at the desk waited for no unit
+    waited = incidents[~(over_s <= incidents["ready_s"]) | incidents["ordered_s"].notna()]
     stays = {
         "incidents": (incidents["received_s"], incidents["cleared_s"]),
-        "waiting": (waited["ready_s"], over_s),
+        "waiting": (waited["ready_s"], over_s[waited.index]),
         "engaged": (sent["ordered_s"], sent["cleared_s"]),
     }
     found = {}
