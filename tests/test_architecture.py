@@ -15,7 +15,7 @@ ROOMS = {
     "rasterio": {"geodata/raster.py"},
     "osmium": {"geodata/readers/osm.py"},
     "networkx": {"geodata/readers/", "geodata/synthetic/"},
-    "simpy": {"dispatch/engine.py"},
+    "simpy": {"dispatch/engine/clock.py"},
     "folium": {"scenarios/mappage.py"},
     "matplotlib": {"scenarios/charts.py"},
     "typer": {"scenarios/cli", "scenarios/console.py"},

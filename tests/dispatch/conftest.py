@@ -13,7 +13,7 @@ import pytest
 
 from dispatch.incidents import Incidents, IncidentType
 from dispatch.log import RunLog
-from dispatch.policies.dispatching import POLICIES, DispatchPolicy
+from dispatch.policies.registry import POLICIES, DispatchPolicy
 from dispatch.problem import Problem
 from dispatch.standard import ResponseStandard
 from dispatch.units import UnitSpec

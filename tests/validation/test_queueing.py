@@ -16,7 +16,7 @@ from dispatch.engine import simulate
 from dispatch.incidents import Incidents
 from dispatch.log import RunLog
 from dispatch.metrics import utilisation
-from dispatch.policies.dispatching import POLICIES
+from dispatch.policies.registry import POLICIES
 from dispatch.problem import Problem
 from dispatch.standard import ResponseStandard
 from dispatch.units import DAY_S, UnitSpec

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dispatch.patrol import Patrol
 from dispatch.units import UnitSpec
@@ -52,6 +53,12 @@ class Fleet:
 
         self.available = np.zeros(n, np.uint8)
         """AWAY, FREE or AT_MEAL."""
+        self._edge, self._post, self._mode, self._round = (
+            single(self._numbers[row]) for row in (EDGE, POST, MODE, ROUND)
+        )
+        self._offset_m, self._turn_out_s, self._mobile_turn_out_s = (
+            single(self._values[row]) for row in (OFFSET_M, TURN_OUT_S, MOBILE_TURN_OUT_S)
+        )
         self.positions = Positions(self._numbers[EDGE], self._values[OFFSET_M])
         """As of the last look."""
         self.post = self._numbers[POST]
@@ -59,13 +66,16 @@ class Fleet:
         self.turn_out_s = self._values[TURN_OUT_S]
         """Expected if it is ordered now."""
 
+    def place(self, unit: int) -> tuple[Position, float]:
+        """Where a unit was at the last look, and its turn-out in seconds."""
+        return Position(self._edge[unit], self._offset_m[unit]), self._turn_out_s[unit]
+
     def stand(self, unit: int, where: Position) -> None:
         """A unit stays where it is, away from a post."""
-        numbers, values = self._numbers, self._values
-        numbers[EDGE, unit], values[OFFSET_M, unit] = where
-        numbers[MODE, unit] = STILL
-        numbers[POST, unit] = numbers[ROUND, unit] = -1
-        values[TURN_OUT_S, unit] = values[MOBILE_TURN_OUT_S, unit]
+        self._edge[unit], self._offset_m[unit] = where
+        self._mode[unit] = STILL
+        self._post[unit] = self._round[unit] = -1
+        self._turn_out_s[unit] = self._mobile_turn_out_s[unit]
 
     def stand_at_post(self, unit: int, post: int) -> None:
         numbers, values = self._numbers, self._values
@@ -147,6 +157,11 @@ class Fleet:
             Position(edge, float(self._length_m[edge])),
             float(self._end_s[unit, i]),
         )
+
+
+def single(values: NDArray[Any]) -> Any:
+    """The same memory for single values, which are read and written through it several times as fast."""
+    return memoryview(values)  # type: ignore[arg-type]
 
 
 class _Timelines:

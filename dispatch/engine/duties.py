@@ -1,0 +1,171 @@
+"""Rosters: shifts, meals, outages, and units on standby that are called up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from dispatch.engine.clock import Steps
+from dispatch.engine.fleet import AT_MEAL, AWAY, FREE
+from dispatch.engine.journal import OFF_DUTY
+from dispatch.engine.state import State
+from dispatch.units import Meal, Span, UnitSpec, UnitState
+
+
+class Duties(State):
+    """When units may be sent at all."""
+
+    def begin_rosters(self) -> None:
+        """One process for each unit and each thing that its roster holds."""
+        process = self.clock.process
+        for unit, spec in enumerate(self.problem.units):
+            process(self.shifts(unit, spec))
+            if spec.meals:
+                process(self.meals(unit, spec.meals))
+            if spec.outages:
+                process(self.outages(unit, spec.outages))
+
+    def shifts(self, unit: int, spec: UnitSpec) -> Steps:
+        """Bring a unit on duty and take it off, shift after shift."""
+        for span in spec.duty if spec.duty is not None else (Span(0.0, inf),):
+            yield self.clock.until(span.begin_s)
+            yield from self.duty(unit, span.end_s)
+
+    def duty(self, unit: int, end_s: float) -> Steps:
+        """From the beginning of a span of duty to its end."""
+        clock = self.clock
+        if self.engaged[unit] < 0:
+            # a crew that is late home from its last shift starts the next when it is back
+            while clock.now < self.back_s[unit] < min(end_s, inf):
+                yield clock.until(self.back_s[unit])
+            if clock.now >= end_s:
+                return
+        self.on_duty[unit] = True
+        self.busy.count(clock.now, 1, 0)
+        if unit in self.stranded:
+            self.available[unit] = FREE
+            self.settle(unit)
+        elif self.engaged[unit] < 0:
+            self.begin(unit)
+        if end_s == inf:
+            return
+        yield clock.until(end_s)
+        self.on_duty[unit] = False
+        self.busy.count(clock.now, -1, 0)
+        self.unstack(unit)
+        if self.out[unit]:
+            self.out[unit] = False
+            home = self.home[unit]
+            self.journal.state(unit, OFF_DUTY, max(clock.now, self.back_s[unit]), self.posts[home], -1, home)
+        elif self.engaged[unit] < 0:
+            self.halt(unit)
+            self.available[unit] = AWAY
+            self.turn[unit] += 1
+            self.go_home(unit)
+        self.serve()
+
+    def begin(self, unit: int) -> None:
+        """A unit is ready at its home post, at the beginning of a shift or after an outage."""
+        now_s, home, patrol = self.clock.now, self.home[unit], self.patrols[unit]
+        self.fleet.stand_at_post(unit, home)
+        self.back_s[unit], self.out[unit], self.phase_s[unit] = now_s, False, 0.0
+        self.turn[unit] += 1
+        if self.out_until_s[unit] > now_s:
+            self.go_out_of_service(unit)
+            return
+        self.available[unit] = FREE
+        if patrol is None:
+            self.base[unit] = home
+            self.journal.state(unit, UnitState.IDLE, now_s, self.posts[home], -1, home)
+        else:
+            self.fleet.patrol(unit, 0.0, now_s)
+            self.note_patrol(unit, 0.0, now_s, self.posts[home])
+        self.serve()
+
+    def go_home(self, unit: int) -> None:
+        self.meal[unit] = None
+        home = self.home[unit]
+        back_s = self.drive(unit, self.posts[home], home, UnitState.RETURNING)
+        if back_s is not None:
+            self.journal.state(unit, OFF_DUTY, back_s, self.posts[home], -1, home)
+
+    # standby
+
+    def call_up(self) -> None:
+        now_s = self.clock.now
+        if np.count_nonzero(self.fleet.available == FREE) >= self.problem.call_up_below:
+            return
+        for unit, spans in self.standby.items():
+            for span in spans:
+                in_time = span.begin_s <= now_s and now_s + self.problem.call_up_s < span.end_s
+                if in_time and (unit, span) not in self.called_up and not self.on_duty[unit] and self.engaged[unit] < 0:
+                    self.called_up.add((unit, span))
+                    self.clock.process(self.come(unit, span))
+                    return
+
+    def come(self, unit: int, span: Span) -> Steps:
+        """A unit that was called up is at its post after a while, until its standby ends."""
+        yield self.clock.until(self.clock.now + self.problem.call_up_s)
+        yield from self.duty(unit, span.end_s)
+
+    # meals
+
+    def meals(self, unit: int, meals: Iterable[Meal]) -> Steps:
+        for meal in meals:
+            yield self.clock.until(meal.earliest_s)
+            if self.on_duty[unit]:
+                self.meal[unit] = meal
+                if self.available[unit] == FREE:
+                    self.halt(unit)
+                    self.have_meal(unit)
+            yield self.clock.until(meal.latest_s)
+            if self.meal[unit] is meal:
+                self.meal[unit] = None
+
+    def have_meal(self, unit: int) -> None:
+        """A meal where the unit is; only what is most urgent interrupts it."""
+        now_s, meal = self.clock.now, self.meal[unit]
+        assert meal is not None
+        self.meal[unit] = None
+        self.available[unit] = AT_MEAL
+        self.turn[unit] += 1
+        self.back_s[unit] = inf
+        self.doing[unit] = UnitState.MEAL
+        where, _ = self.fleet.place(unit)
+        self.journal.state(unit, UnitState.MEAL, now_s, where)
+        self.clock.at(now_s + meal.length_s, self.meal_over, (unit, self.turn[unit]))
+
+    def meal_over(self, event: Any) -> None:
+        unit, turn = event.value
+        if turn == self.turn[unit]:
+            self.available[unit] = FREE
+            self.go_on([unit])
+
+    # outages
+
+    def outages(self, unit: int, spans: Iterable[Span]) -> Steps:
+        clock = self.clock
+        for span in spans:
+            yield clock.until(span.begin_s)
+            self.out_until_s[unit] = span.end_s
+            if self.available[unit]:
+                self.halt(unit)
+                self.go_out_of_service(unit)
+            yield clock.until(span.end_s)
+            # it may still be on its way home
+            while self.out[unit] and clock.now < self.back_s[unit] < inf:
+                yield clock.until(self.back_s[unit])
+            if self.out[unit]:
+                self.begin(unit)
+
+    def go_out_of_service(self, unit: int) -> None:
+        self.available[unit], self.out[unit] = AWAY, True
+        self.turn[unit] += 1
+        self.meal[unit] = None
+        home = self.home[unit]
+        back_s = self.drive(unit, self.posts[home], home, UnitState.RETURNING)
+        if back_s is not None:
+            self.journal.state(unit, UnitState.OUT_OF_SERVICE, back_s, self.posts[home], -1, home)
