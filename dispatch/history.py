@@ -330,36 +330,29 @@ class History:
             units_needed=np.where(sent > 0, np.minimum(sent, 255), 1 + second).astype(np.uint8),
             limit_s=standard.limit_s(place_class, priority.astype(np.uint8)),
         )
-        counts = (
-            Count(
-                kind="calls that ask for no unit (duplicate or invalid)",
-                rows=int(wanted.sum()) - n_asked,
-                of=int(wanted.sum()),
-                done="left out",
+        counts = self._told(row, int(wanted.sum()), n_asked)
+        return Replay(incidents=incidents, row=row, counts=counts)
+
+    def _told(self, row: NDArray[np.int64], n_wanted: int, n_asked: int) -> tuple[Count, ...]:
+        """What was left out of a replay of some rows, and what is drawn in it."""
+        n = len(row)
+        calls = self.calls.take(row)
+        left_out, by_priority = "left out", "drawn from the lognormal of the priority"
+        found = (
+            ("calls that ask for no unit (duplicate or invalid)", n_wanted - n_asked, n_wanted, left_out),
+            ("incidents without a place in the city", n_asked - n, n_asked, left_out),
+            ("types not recorded", (calls["type"] == UNKNOWN).sum(), n, "replayed as other"),
+            ("priorities not recorded", (calls["priority"] == 0).sum(), n, "drawn by type"),
+            ("desk times not recorded, or not usable", np.isnan(self.desk_s[row]).sum(), n, by_priority),
+            (
+                "on-scene times not recorded, or not usable",
+                np.isnan(self.on_scene_s[row]).sum(),
+                n,
+                "drawn from the lognormal of the type",
             ),
-            Count(kind="incidents without a place in the city", rows=n_asked - n, of=n_asked, done="left out"),
-            Count(
-                kind="types not recorded",
-                rows=int((self.calls["type"].to_numpy()[row] == UNKNOWN).sum()),
-                of=n,
-                done="replayed as other",
-            ),
-            Count(kind="priorities not recorded", rows=int((recorded == 0).sum()), of=n, done="drawn by type"),
-            Count(
-                kind="desk times not recorded, or not usable",
-                rows=int(np.isnan(self.desk_s[row]).sum()),
-                of=n,
-                done="drawn from the lognormal of the priority",
-            ),
-            Count(
-                kind="on-scene times not recorded, or not usable",
-                rows=int(np.isnan(self.on_scene_s[row]).sum()),
-                of=n,
-                done="drawn from the lognormal of the type",
-            ),
-            Count(kind="units not recorded", rows=int((sent == 0).sum()), of=n, done="drawn by priority"),
+            ("units not recorded", (self.n_units[row] == 0).sum(), n, "drawn by priority"),
         )
-        return Replay(incidents=incidents, row=row, counts=tuple(count for count in counts if count.rows))
+        return tuple(Count(kind=kind, rows=int(rows), of=of, done=done) for kind, rows, of, done in found if rows)
 
     def save(self, folder: Path) -> None:
         """Write it as a folder of `calls.parquet`, `assignments.parquet` and `history.json`, whole or not at all.
