@@ -77,11 +77,11 @@ def _read_parquet(path: Path, choose: Callable[[Sequence[str], str], Mapping[str
         names = list(file.schema_arrow.names)
         chosen = dict(choose(names, source))
         table = file.read(columns=list(dict.fromkeys(chosen.values())))
+        columns = {field: _whole(table.column(name)) for field, name in chosen.items() if table.num_rows}
     except (pa.ArrowException, OSError) as error:
         raise InputError(Fault(source, "", plain(error), "a Parquet file", "Copy the file anew.")) from error
     if not table.num_rows:
         raise InputError(Fault(source, "", "no rows", "at least one", "Check the file."))
-    columns = {field: _whole(table.column(name)) for field, name in chosen.items()}
     return CadFile(source, tuple(names), chosen, columns, np.arange(1, table.num_rows + 1), ())
 
 
@@ -119,6 +119,7 @@ def _read_csv(path: Path, choose: Callable[[Sequence[str], str], Mapping[str, st
                 include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
             ),
         )
+        columns = {field: _whole(table.column(name)) for field, name in label.items() if table.num_rows}
     except pa.ArrowException as error:
         if b"\n" not in text.strip():
             raise _refusal(source, "", "no rows below the header", "Check the file.") from error
@@ -132,7 +133,6 @@ def _read_csv(path: Path, choose: Callable[[Sequence[str], str], Mapping[str, st
     if not n:
         raise _refusal(source, "", "no rows below the header", "Check the file.")
     row = np.setdiff1d(np.arange(1, n + len(torn) + 1), torn)
-    columns = {field: _whole(table.column(name)) for field, name in label.items()}
     return CadFile(source, tuple(names), chosen, columns, row, tuple(torn))
 
 
@@ -182,11 +182,17 @@ def _line(content: bytes, at: int) -> str:
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """One array; texts of more than 2 GiB need wider offsets."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    joined = column.combine_chunks()
-    return joined.chunk(0) if isinstance(joined, pa.ChunkedArray) else joined
+    """One array; texts of every kind as Arrow's plain ones, which hold up to 2 GiB.
+
+    Raises:
+        pa.ArrowInvalid: more than that.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        kind = pa.string()
+    return pa.concat_arrays(column.cast(kind).chunks)
 
 
 def _refusal(source: str, place: str, found: str, mend: str) -> InputError:

@@ -56,8 +56,7 @@ def read_rows(file: CadFile, mapping: CadMapping, city: City, places_crs: str | 
     texts = {}
     for name in TEXTS:
         if name in file.columns:
-            column = file.columns[name]
-            text = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
+            text = pc.cast(file.columns[name], pa.string())
             texts[name] = pd.Series(pc.utf8_trim_whitespace(pc.fill_null(text, "")).to_pandas(), dtype="str")
     meanings: dict[str, Callable[[str], int | None]] = {
         "type": mapping.type_of,
@@ -258,7 +257,7 @@ def _projected(xy: Floats, declared: pyproj.CRS | Datum, epsg: int, source: str)
 
 
 def _numbers(column: pa.Array) -> Floats:
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if pa.types.is_string(column.type):
         text = pd.Series(pc.utf8_trim_whitespace(pc.fill_null(column, "")).to_pandas())
         return pd.to_numeric(text, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), float)

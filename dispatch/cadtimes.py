@@ -54,9 +54,7 @@ def read_times(column: pa.Array, time_format: str | None = None) -> ReadTimes:
     """
     if pa.types.is_timestamp(column.type):
         return _of_arrow(column)
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        column = pc.cast(column, pa.string())
-    text = pc.utf8_trim_whitespace(pc.fill_null(column, ""))
+    text = pc.utf8_trim_whitespace(pc.fill_null(pc.cast(column, pa.string()), ""))
     small = pc.utf8_lower(text)
     missing = _numpy(pc.is_in(small, value_set=MISSING))
     zero = _numpy(pc.is_in(text, value_set=NO_TIME))

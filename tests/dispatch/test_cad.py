@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dispatch.cad import read_cad
@@ -120,6 +122,19 @@ def test_english_columns_and_parquet_times_are_read(tmp_path: Path, read: Read, 
     assert np.isnan(history.desk_s[1])
     assert len(history.assignments) == 1
     assert counted(history, "times with another offset").rows == 2
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.large_string())])
+def test_texts_in_parquet_are_read_as_those_in_csv(
+    export: Export, read: Read, tmp_path: Path, kind: pa.DataType
+) -> None:
+    path = export({"报警时间": "2024年5月1日 8:00"}, {"到达时间": ""})
+    table = pa.Table.from_pandas(pd.read_csv(path, dtype=str, keep_default_na=False), preserve_index=False)
+    columns = [column.cast(pa.string()).cast(kind) for column in table.columns]
+    pq.write_table(pa.table(columns, names=table.column_names), tmp_path / "cad.parquet", row_group_size=1)
+    history = read(tmp_path / "cad.parquet")
+    pd.testing.assert_frame_equal(history.calls, read(path).calls)
+    pd.testing.assert_frame_equal(history.assignments, read(path).assignments)
 
 
 def test_rows_of_one_call_are_one_incident_with_an_assignment_each(export: Export, read: Read) -> None:
