@@ -62,8 +62,10 @@ class Case(NamedTuple):
     """The same for the moment at which units could first be ordered, if nobody was ordered then; else empty."""
     orders: pd.DataFrame
     """All its assignments, in order."""
+    late: bool
+    """Whether it called for a response and did not get it within the limit, on the standard's clock."""
     preventable: pd.DataFrame
-    """As of `preventable` on the standard's clock: a row if it is."""
+    """As of `preventable` on that clock: a row if it is."""
 
 
 def moments(log: RunLog, incident: int) -> tuple[float, float]:
@@ -166,6 +168,7 @@ def explain(problem: Problem, log: RunLog, incident: int, nearest: int = NEAREST
         considered=asker.nothing() if np.isnan(at_s) else asker.table(incident, at_s, nearest),
         when_ready=asker.table(incident, ready_s, nearest) if ready_s < at_s else asker.nothing(),
         orders=log.assignments[log.assignments["incident_id"] == incident],
+        late=bool(late(log, problem.standard.headline).iloc[incident]),
         preventable=preventable(problem, log, incidents=[incident], at=at),
     )
 

@@ -11,8 +11,9 @@ from dispatch.standard import Clock
 
 PARTS = ("desk_wait", "desk", "queue", "turn_out", "travel")
 """Waiting for a desk, call handling, waiting for a unit, turn-out, travel."""
-COUNTED = {Clock.RECEIVED: PARTS, Clock.ORDERED: PARTS[3:], Clock.ROLLING: PARTS[4:]}
-"""The parts that come after each clock's start."""
+COUNTED = {Clock.RECEIVED: PARTS, Clock.ORDERED: PARTS[2:], Clock.ROLLING: PARTS[4:]}
+"""The parts that come after each clock's start; of the queue on the clock of the first order only what comes after it:
+the unit that stopped the clock may have been ordered later."""
 
 
 def parts(log: RunLog) -> pd.DataFrame:
@@ -58,7 +59,12 @@ def late_shares(log: RunLog, clock: Clock, by: By = None) -> pd.DataFrame:
     Columns: `late`, the number of late responses, and one a part: Σ part / Σ of all parts that count on this clock; 0
     for those before its start.
     """
-    groups = grouped(log, late_parts(log, clock), by)
+    rows = late_parts(log, clock)
+    if clock is Clock.ORDERED:
+        by_id = log.incidents.set_index("incident_id")
+        first_s = rows["incident_id"].map(by_id["ordered_s"] - by_id["ready_s"])
+        rows = rows.assign(queue_s=rows["queue_s"] - first_s)
+    groups = grouped(log, rows, by)
     seconds = groups[[f"{part}_s" for part in PARTS]].sum().rename(columns=lambda name: name.removesuffix("_s"))
     seconds = seconds.assign(**{part: 0.0 for part in PARTS if part not in COUNTED[clock]})
     whole = seconds.sum(axis=1)

@@ -322,6 +322,13 @@ def test_a_first_arrival_by_a_unit_ordered_later_counts_its_wait_as_queue(log: R
     assert parts["response_s"] == 300
 
 
+def test_what_was_lost_after_the_first_order_counts_on_its_clock(log: RunLog) -> None:
+    incidents = log.incidents.iloc[:1].assign(arrived_s=300.0, rolling_s=140.0)
+    orders = [order(0, "B", 50.0, rolling_s=60.0), order(0, "A", 110.0, rolling_s=140.0, arrived_s=300.0)]
+    shares = metrics.late_shares(made(incidents.to_dict("records"), orders), ORDERED).loc["all"]
+    assert shares.tolist() == pytest.approx([1, 0, 0, 60 / 250, 30 / 250, 160 / 250])
+
+
 def test_shares_of_late_seconds_by_group_count_what_comes_after_the_clock(log: RunLog) -> None:
     by_class = metrics.late_shares(log, RECEIVED, "place_class")
     assert by_class["late"].to_dict() == {"general": 1, "vital": 1}
