@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +101,15 @@ class DriveGraph:
     """(m,) the edges that may be driven."""
     edges_of_street: Ints
     """(s, 2) the edges along each street's line and against it."""
+
+    @cached_property
+    def chord(self) -> Floats:
+        """(q, 5) x and y where each edge begins, those that lead straight to its end, and the share of it that a metre
+        is (0 of connectors), side by side as they are read."""
+        begin, end = self.xy_m[self.ends[:, 0]], self.xy_m[self.ends[:, 1]]
+        with np.errstate(divide="ignore"):
+            per_m = np.where(self.length_m > 0, 1 / self.length_m, 0.0)
+        return np.column_stack([begin, end - begin, per_m])
 
     @classmethod
     def of(cls, network: RoadNetwork, rules: DrivingRules) -> DriveGraph:

@@ -19,7 +19,7 @@ from geodata.search import (
     SECONDS,
     TAIL,
     TWIN,
-    bound_s,
+    crow_s,
     direct_s,
     lay_direct,
     nearest_with_drives,
@@ -170,6 +170,8 @@ def nearest_kept(
     links: Any,
     ends: Any,
     road: Any,
+    chord: Any,
+    least_s_per_m: float,
     marks: Any,
     bucket_s: float,
     nodes: Any,
@@ -251,13 +253,11 @@ def nearest_kept(
         n_best = 0
         worst = np.inf
     if worst < np.inf:
-        # whoever cannot come in time by the landmarks drops out
+        # whoever cannot come in time as the crow flies drops out
         near = 0
         for i in range(n_movers):
             row = movers[i]
-            seconds = bound_s(
-                ends, road, marks, edge[row], offset_m[row] / road[edge[row], METRES], target_edge, target_share
-            )
+            seconds = crow_s(chord, least_s_per_m, edge[row], offset_m[row], target_edge, target_m)
             if delay_s[row] + slowness[row] * seconds <= worst:
                 movers[near] = row
                 near += 1
@@ -265,8 +265,9 @@ def nearest_kept(
     searched = np.empty((n_movers, 2))
     if n_movers > 0:
         n_best = nearest_with_drives(
-            first, links, ends, road, marks, bucket_s, nodes, buckets, counter, path, target_edge, target_m,
-            movers[:n_movers], edge, offset_m, delay_s, slowness, best, best_cost, n_best, worst + 1e-6, searched,
+            first, links, ends, road, chord, least_s_per_m, marks, bucket_s, nodes, buckets, counter, path,
+            target_edge, target_m, movers[:n_movers], edge, offset_m, delay_s, slowness, best, best_cost, n_best,
+            worst + 1e-6, searched,
         )  # fmt: skip
     for i in range(n_best):
         row = best[i]

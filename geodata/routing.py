@@ -29,7 +29,7 @@ LANDMARKS = 8
 """More bound the searches better, and take longer to measure. Measured."""
 PERIODS = 24
 """So many are held ready, a day of hours that all differ; each takes 70 MB at 120,000 nodes with kept times."""
-MARKS = 4
+MARKS = 6
 """Place of the landmarks' table among the first arguments of the searches."""
 
 
@@ -70,12 +70,19 @@ class Period:
         bucket_s = max(BUCKET_S, 2 * float(self.inward.record["s"].max(initial=0.0)) / (search.BUCKETS - 4))
         none = np.empty((len(drive.xy_m), 0), np.float32)
         self.graph: tuple[Any, ...] = (
-            *self.inward[:2], drive.ends, self.road, none, bucket_s, *scratch[:3], scratch.path
+            *self.inward[:2], drive.ends, self.road, drive.chord, self._least_s_per_m(), none, bucket_s, *scratch[:3],
+            scratch.path,
         )  # fmt: skip
         """The first arguments of the searches."""
         self.near: tuple[Any, ...] = ()
         self.home: tuple[Any, ...] = ()
         """The first arguments of `nearest_kept` and of `trace_home`, once they are kept."""
+
+    def _least_s_per_m(self) -> float:
+        """The least time that any edge takes for a metre from end to end, as the crow flies."""
+        crow_m = np.hypot(self._drive.chord[:, search.ALONG_X], self._drive.chord[:, search.ALONG_Y])
+        far = crow_m > 0
+        return float((self.time_s[far] / crow_m[far]).min(initial=np.inf)) if far.any() else 0.0
 
     def set_landmarks(self) -> None:
         """Measure the times from and to the landmarks, once: the ports that lie farthest out in some directions."""
@@ -151,6 +158,8 @@ class RoadTravel:
         self.drive = DriveGraph.of(network, rules)
         self._scratch = search.Scratch.of_size(len(self.drive.xy_m))
         self._ends, self._length_m = self.drive.ends, self.drive.length_m
+        self._connected = len(self.drive.connector_s) > 0
+        self._answer = np.empty(1, np.int64), np.empty(1), np.empty((1, 2))
 
     @cached_property
     def calm(self) -> RoadTravel:
@@ -295,8 +304,7 @@ class RoadTravel:
     ) -> tuple[Rows, Floats, Floats]:
         """The answer of `nearest`, and the drives of all candidates, of which those of the best are told."""
         period = self.period(hour)
-        if len(rows) <= search.MANY:
-            period.set_landmarks()
+        period.set_landmarks()
         best, cost, drive = np.empty(k, np.int64), np.empty(k), np.empty((len(rows), 2))
         rows = np.asarray(rows, np.int64)
         asked = target.edge, target.offset_m, rows, positions.edge, positions.offset_m, delay_s, slowness
@@ -324,24 +332,13 @@ class RoadTravel:
             found, _, drives = self._search(target, rows, positions, delay_s, slowness, hour, k)
             at = {int(row): i for i, row in enumerate(rows)}
             return [(int(row), Drive(*drives[at[int(row)]].tolist())) for row in found]
-        best, cost, drive = np.empty(k, np.int64), np.empty(k), np.empty((k, 2))
         period = self.period(hour)
+        best, cost, drive = self._answer if k == 1 else (np.empty(k, np.int64), np.empty(k), np.empty((k, 2)))
         n_found = nearest_kept(
-            *self._near(period, self.anchors),
-            anchor,
-            *period.graph,
-            target.edge,
-            target.offset_m,
-            rows,
-            positions.edge,
-            positions.offset_m,
-            delay_s,
-            slowness,
-            best,
-            cost,
-            drive,
-        )
-        return [(int(best[i]), Drive(float(drive[i, 0]), float(drive[i, 1]))) for i in range(n_found)]
+            *self._near(period, self.anchors), anchor, *period.graph, *target, rows, positions.edge,
+            positions.offset_m, delay_s, slowness, best, cost, drive,
+        )  # fmt: skip
+        return [(row, Drive(*way)) for row, way in zip(best[:n_found].tolist(), drive[:n_found].tolist(), strict=True)]
 
     def _trace(self, origin: Position, target: Position, hour: int) -> Route:
         """The route of a candidate that the last search found, for the same target and hour."""
@@ -362,7 +359,7 @@ class RoadTravel:
     def _edges_of_path(self, count: int) -> Ints:
         """The path that was found last, without connectors."""
         path = self._scratch.path[:count]
-        edges: Ints = path[path < self.network.n_edges]
+        edges: Ints = path[path < self.network.n_edges] if self._connected else path.copy()
         return edges
 
     def route(self, origin: Position, target: Position, hour: int) -> Route:

@@ -35,8 +35,11 @@ BY_TAIL, BY_TWIN = -1, -2
 """In place of an edge: the target's own edge begins here, or its twin does."""
 BUCKETS = 4096
 """A power of two: buckets are used again and again in a ring."""
-MANY = 128
-"""Of more candidates some are near enough for one search from all sides to find them soon. Measured."""
+TRIES = 8
+"""So many candidates are searched for one by one; if that does not settle it, one search for all will. Measured."""
+X, Y, ALONG_X, ALONG_Y, PER_M = range(5)
+"""Columns of `chord`, which has a row an edge: where it begins, what leads from there straight to its end, and the
+share of it that a metre is."""
 SLACK_S = 0.1
 """Times of landmarks are kept in single precision; bounds are lower by more than that can err within twelve days."""
 
@@ -153,7 +156,8 @@ def part_s(share: float, edge_s: float) -> float:
 def direct_s(ends: Any, road: Any, edge: int, share: float, target_edge: int, target_share: float) -> float:
     """Seconds along the street that two positions share; infinity where they share none, or it is one-way against."""
     back = ends[target_edge, TWIN]
-    if edge == back:
+    # one of the two may be named by an edge that may not be driven, of which the other does not know
+    if edge == back or ends[edge, TWIN] == target_edge:
         share = 1.0 - share
     elif edge != target_edge:
         return np.inf
@@ -386,11 +390,25 @@ def trace(
 
 
 @compiled
+def crow_s(chord: Any, least_s_per_m: float, edge: int, offset_m: float, target_edge: int, target_m: float) -> float:
+    """A lower bound on the seconds on the road from one position to another: straight, as if each edge were its chord,
+    at the least time that any edge takes for a metre of it."""
+    share, target_share = offset_m * chord[edge, PER_M], target_m * chord[target_edge, PER_M]
+    x_m = chord[edge, X] + share * chord[edge, ALONG_X] - chord[target_edge, X]
+    y_m = chord[edge, Y] + share * chord[edge, ALONG_Y] - chord[target_edge, Y]
+    x_m -= target_share * chord[target_edge, ALONG_X]
+    y_m -= target_share * chord[target_edge, ALONG_Y]
+    return float(max(np.sqrt(x_m * x_m + y_m * y_m) * least_s_per_m - SLACK_S, 0.0))
+
+
+@compiled
 def nearest_with_drives(
     first: Any,
     links: Any,
     ends: Any,
     road: Any,
+    chord: Any,
+    least_s_per_m: float,
     marks: Any,
     bucket_s: float,
     nodes: Any,
@@ -412,40 +430,61 @@ def nearest_with_drives(
 ) -> int:
     """As `nearest`; `drive` (n, 2) receives seconds and metres on the road of those rows that are among the best.
 
-    Of few candidates each is searched for by itself, the likeliest by the landmarks first, until no other can be
-    better.
+    Candidates are searched for one by one, the nearest as the crow flies first, until no other can be better by the
+    crow's flight or by the landmarks; after some tries what is left is searched for at once. A candidate that lies in
+    the same street as the target is nearest of all.
     """
     n = len(rows)
-    if marks.shape[1] == 0 or n > MANY or (n > 1 and 2 * len(best) > n):
-        n_best = nearest(
-            first, links, ends, road, marks, bucket_s, nodes, buckets, counter, target_edge, target_m, rows, edge,
-            offset_m, delay_s, slowness, best, best_cost, n_best, limit,
-        )  # fmt: skip
+    k = len(best)
+    left = rows.copy()
+    place = np.arange(n)
+    n_left = n
+    if marks.shape[1] > 0 and not (n > 1 and 2 * k > n):
+        bound = np.empty(n)
         for i in range(n):
-            if is_among(best, n_best, rows[i]):
+            row = rows[i]
+            bound[i] = delay_s[row] + slowness[row] * crow_s(
+                chord, least_s_per_m, edge[row], offset_m[row], target_edge, target_m
+            )
+        target_share = target_m / road[target_edge, METRES]
+        tries = 0
+        while n_left > 0 and tries < TRIES:
+            at = 0
+            for i in range(1, n_left):
+                if bound[i] < bound[at]:
+                    at = i
+            worst = min(limit, best_cost[k - 1]) if n_best == k else limit
+            if bound[at] > worst:
+                return n_best
+            row = left[at]
+            i = place[at]
+            n_left -= 1
+            left[at], place[at], bound[at] = left[n_left], place[n_left], bound[n_left]
+            seconds = bound_s(
+                ends, road, marks, edge[row], offset_m[row] / road[edge[row], METRES], target_edge, target_share
+            )
+            if delay_s[row] + slowness[row] * seconds > worst:
+                continue
+            tries += 1
+            n_best = nearest(
+                first, links, ends, road, marks, bucket_s, nodes, buckets, counter, target_edge, target_m,
+                rows[i : i + 1], edge, offset_m, delay_s, slowness, best, best_cost, n_best, limit,
+            )  # fmt: skip
+            if is_among(best, n_best, row):
                 _, _, _, drive[i, 1], drive[i, 0] = trace(
-                    ends, road, nodes, counter, path, target_edge, target_m, edge[rows[i]], offset_m[rows[i]]
+                    ends, road, nodes, counter, path, target_edge, target_m, edge[row], offset_m[row]
                 )
-        return n_best
-    bound = np.empty(n)
-    for i in range(n):
-        row = rows[i]
-        seconds = bound_s(
-            ends, road, marks, edge[row], offset_m[row] / road[edge[row], METRES], target_edge,
-            target_m / road[target_edge, METRES],
-        )  # fmt: skip
-        bound[i] = delay_s[row] + slowness[row] * seconds
-    for i in np.argsort(bound):
-        if bound[i] > limit or (n_best == len(best) and bound[i] > best_cost[n_best - 1]):
-            break
+    if n_left > 0:
         n_best = nearest(
-            first, links, ends, road, marks, bucket_s, nodes, buckets, counter, target_edge, target_m, rows[i : i + 1],
+            first, links, ends, road, marks, bucket_s, nodes, buckets, counter, target_edge, target_m, left[:n_left],
             edge, offset_m, delay_s, slowness, best, best_cost, n_best, limit,
         )  # fmt: skip
-        if is_among(best, n_best, rows[i]):
-            _, _, _, drive[i, 1], drive[i, 0] = trace(
-                ends, road, nodes, counter, path, target_edge, target_m, edge[rows[i]], offset_m[rows[i]]
-            )
+        for i in range(n_left):
+            row = left[i]
+            if is_among(best, n_best, row):
+                _, _, _, drive[place[i], 1], drive[place[i], 0] = trace(
+                    ends, road, nodes, counter, path, target_edge, target_m, edge[row], offset_m[row]
+                )
     return n_best
 
 
@@ -461,7 +500,7 @@ def is_among(best: Any, n_best: int, row: int) -> bool:
 def bound_s(ends: Any, road: Any, marks: Any, edge: int, share: float, target_edge: int, target_share: float) -> float:
     """A lower bound on the seconds on the road from one position to another."""
     back = ends[target_edge, TWIN]
-    if edge == target_edge or edge == back:
+    if edge == target_edge or edge == back or ends[edge, TWIN] == target_edge:
         return 0.0
     least = np.inf
     for leave in range(2):

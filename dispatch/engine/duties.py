@@ -44,7 +44,8 @@ class Duties(State):
             if clock.now >= end_s:
                 return
         self.on_duty[unit] = True
-        self.busy.count(clock.now, 1, 0)
+        if self.busy is not None:
+            self.busy.count(clock.now, 1, 0)
         if unit in self.stranded:
             self.available[unit] = FREE
             self.settle(unit)
@@ -54,7 +55,8 @@ class Duties(State):
             return
         yield clock.until(end_s)
         self.on_duty[unit] = False
-        self.busy.count(clock.now, -1, 0)
+        if self.busy is not None:
+            self.busy.count(clock.now, -1, 0)
         self.unstack(unit)
         if self.out[unit]:
             self.out[unit] = False

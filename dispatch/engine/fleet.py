@@ -50,6 +50,7 @@ class Fleet:
         # the edges of the ways that are driven, and when each ends
         self._edges, self._end_s = np.zeros((n, 64), np.int32), np.zeros((n, 64))
         self._patrols = _Timelines([unit.patrol for unit in units])
+        self._rows = np.empty(n, np.int64)
 
         self.available = np.zeros(n, np.uint8)
         """AWAY, FREE or AT_MEAL."""
@@ -117,19 +118,18 @@ class Fleet:
         self._values[PHASE_S, unit], self._values[SINCE_S, unit] = phase_s, at_s
 
     def look(self, now_s: float, level: int = FREE) -> Rows:
-        """Bring the positions of all units that may be sent (up to a value of `available`) to now; their rows."""
-        rows = np.empty(len(self.available), np.int64)
-        count = _look(
-            now_s, level, self.available, self._numbers, self._values, self._edges, self._end_s, self._length_m,
-            *self._patrols.arrays, rows,
-        )  # fmt: skip
-        return rows[:count]
+        """Bring the positions of all units that may be sent (up to a value of `available`) to now; their rows, until
+        the next look."""
+        count = _look(now_s, level, self.available, *self._moving(), self._rows)
+        return self._rows[:count]
+
+    def _moving(self) -> tuple[Any, ...]:
+        """What tells how units move, as the compiled functions want it."""
+        return self._numbers, self._values, self._edges, self._end_s, self._length_m, *self._patrols.arrays
 
     def whereabouts(self, unit: int, now_s: float) -> Position:
         """Where one unit is, whatever it does."""
-        _advance(
-            unit, now_s, self._numbers, self._values, self._edges, self._end_s, self._length_m, *self._patrols.arrays
-        )
+        _advance(unit, now_s, *self._moving())
         return Position(int(self._numbers[EDGE, unit]), float(self._values[OFFSET_M, unit]))
 
     def halt(self, unit: int, now_s: float) -> float:

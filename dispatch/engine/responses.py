@@ -63,7 +63,8 @@ class Responses(State):
             self.team[incident] = [unit]
         elif unit not in team:
             team.append(unit)
-        self.busy.count(now_s, 0, 1)
+        if self.busy is not None:
+            self.busy.count(now_s, 0, 1)
         self.clock.at(arrives_s, self.arrive, (unit, turn))
         if self.standby:
             self.call_up()
@@ -157,7 +158,8 @@ class Responses(State):
         self.doing[unit] = IDLE
         self.turn[unit] += 1
         self.back_s[unit] = inf
-        self.busy.count(now_s, 0, -1)
+        if self.busy is not None:
+            self.busy.count(now_s, 0, -1)
         if self.on_duty[unit] and self.out_until_s[unit] <= now_s:
             self.available[unit] = FREE
 

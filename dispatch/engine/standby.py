@@ -115,6 +115,7 @@ class Standby(State):
         problem, now_s = self.problem, self.clock.now
         assert problem.move_up is not None
         assert problem.cover is not None
+        assert self.busy is not None
         idle = [
             unit
             for unit in self.fleet.look(now_s).tolist()

@@ -180,7 +180,7 @@ class State(ABC):
         self.standby = {row: unit.standby for row, unit in enumerate(units) if unit.standby}
         self.called_up: set[tuple[int, Span]] = set()
         self.luck = JourneyLuck(key(problem.seed, "journeys"), problem.journey_cv)
-        self.busy = BusyShare()
+        self.busy = BusyShare() if problem.move_up is not None else None
 
     # what all parts use
 
