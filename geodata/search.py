@@ -402,6 +402,23 @@ def crow_s(chord: Any, least_s_per_m: float, edge: int, offset_m: float, target_
 
 
 @compiled
+def way(
+    first: Any, links: Any, ends: Any, road: Any, marks: Any, bucket_s: float, nodes: Any, buckets: Any, counter: Any,
+    path: Any, target_edge: int, target_m: float, edge: int, offset_m: float,
+) -> tuple[int, float, float, float, float]:  # fmt: skip
+    """The fastest route from one position to another: fills `path`. Returns as `trace`; no edges where none is."""
+    at_edge, at_m = np.array([edge], np.int32), np.array([offset_m])
+    row, none, one = np.zeros(1, np.int64), np.zeros(1), np.ones(1)
+    found = nearest(
+        first, links, ends, road, marks, bucket_s, nodes, buckets, counter, target_edge, target_m, row, at_edge, at_m,
+        none, one, np.empty(1, np.int64), np.empty(1), 0, np.inf,
+    )  # fmt: skip
+    if found == 0:
+        return 0, 0.0, 0.0, 0.0, np.inf
+    return trace(ends, road, nodes, counter, path, target_edge, target_m, edge, offset_m)  # type: ignore[no-any-return]
+
+
+@compiled
 def nearest_with_drives(
     first: Any,
     links: Any,

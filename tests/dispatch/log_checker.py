@@ -1,6 +1,6 @@
-"""Checks a run's log against the problem alone. Shares no code with the engine, its fleet or the metrics: desks, ways
-(networkx), patrols, rosters and every unit's day are worked out anew from the problem's frozen inputs, and compared with
-what the log says."""
+"""Checks a run's log against the problem alone. Shares no code with the engine or the metrics: desks, ways (networkx),
+patrols, rosters and every unit's day are worked out anew from the problem's frozen inputs, and compared with what the
+log says."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def check_log(log: RunLog, problem: Problem) -> None:
         check_incident(row, by_incident.get(row.incident_id, []), units, world, end_s)
     for order in orders:
         check_assignment(order, incidents[order.incident_id], units[order.unit_id], world)
-    tell_journeys(states, orders)
+    tell_journeys(states, orders, incidents, problem)
     by_unit, states_of = grouped(orders, "unit_id"), grouped(states, "unit_id")
     for unit in problem.units:
         check_unit(unit, states_of.get(unit.id, []), by_unit.get(unit.id, []), world, end_s)
@@ -204,7 +204,7 @@ def check_outcome(row: Row, orders: list[Row], alone: list[Row], world: World, e
     """Each incident ends in exactly one way, and in that way alone in which it may."""
     i, given = row.incident_id, world.problem.incidents
     withdrawn_s = row.received_s + given.withdrawn_s[i]
-    served_s = total(union((o.arrived_s, left_scene_s(o, end_s)) for o in alone))
+    served_s = total(union((o.arrived_s, left_scene_s(o, row, end_s)) for o in alone))
     if row.outcome == "open":
         assert math.isnan(row.cleared_s), row
         assert served_s <= given.on_scene_s[i] + EPS, f"{row} is dealt with"
@@ -235,27 +235,25 @@ def check_outcome(row: Row, orders: list[Row], alone: list[Row], world: World, e
         assert not carried, row
 
 
-def left_scene_s(order: Row, end_s: float) -> float:
-    return float(np.nanmin([order.left_s, order.cleared_s, end_s]))
+def left_scene_s(order: Row, incident: Row, end_s: float) -> float:
+    """When a unit has no more to do there, be it that it stays for a hand-over."""
+    return float(np.nanmin([order.left_s, order.cleared_s, incident.cleared_s, end_s]))
 
 
 def check_assembled(row: Row, arrivals: list[Row]) -> None:
-    """The first moment at which as many are there as were asked for, backup included once it was asked for."""
-    found = []
-    for backup_first in (True, False):
-        changes = [(o.arrived_s, 1, 1) for o in arrivals]
-        changes += [(o.called_off_s, 0, -1) for o in arrivals if not math.isnan(o.called_off_s)]
-        at_s, there = math.nan, 0
-        for when_s, _, change in sorted(changes):
-            there += change
-            asked = row.arrived_s <= when_s if backup_first else row.arrived_s < when_s
-            if there >= row.units_needed + (row.backup if asked else 0):
-                at_s = when_s
-                break
-        found.append(at_s)
-    assert any(row.assembled_s == s or (math.isnan(s) and math.isnan(row.assembled_s)) for s in found), (
-        f"{row}: assembled at {found}"
-    )
+    """The first moment at which as many are there as were asked for, backup included where it was asked for."""
+    changes = [(o.arrived_s, 1) for o in arrivals]
+    changes += [(o.called_off_s, -1) for o in arrivals if not math.isnan(o.called_off_s)]
+    there, asked_s, assembled = 0, row.arrived_s if row.backup else -math.inf, math.nan
+    # of a moment at which some come and others leave rounding has the say
+    moments = itertools.groupby(sorted(changes), key=lambda change: change[0])
+    most: list[tuple[float, int]] = []
+    for at_s, of_moment in moments:
+        steps = [step for _, step in of_moment]
+        most.append((at_s, there + steps.count(1)))
+        there += sum(steps)
+    assembled = next((s for s, n in most if s >= asked_s and n >= row.units_needed + row.backup), math.nan)
+    assert_same(row.assembled_s, assembled, row)
 
 
 def fills(unit: UnitSpec, role: Role) -> bool:
@@ -320,7 +318,8 @@ def check_assignment(order: Row, incident: Row, unit: UnitSpec, world: World) ->
             assert not math.isnan(order.arrived_s), told
             handed_s = order.cleared_s - given.custody_s[i]
             if order.centre is not None:
-                assert abs(order.handed_s - handed_s) < EPS, told
+                # it may be handed over under way where every way is closed by then
+                assert abs(order.handed_s - handed_s) < EPS or (math.isnan(order.handed_s) and not world.open), told
             else:
                 at_scene = abs(handed_s - incident.cleared_s) < EPS and given.custody_s[i] > 0
                 assert abs(order.cleared_s - incident.cleared_s) < EPS or at_scene, told
@@ -344,8 +343,17 @@ def check_assignment(order: Row, incident: Row, unit: UnitSpec, world: World) ->
         assert any(s[order.centre] <= min(s) + EPS for s in by_moment), f"{told}: {by_moment} to the centres"
 
 
-def tell_journeys(states: Sequence[Row], orders: Sequence[Row]) -> None:
-    """Add to the rows under way to an incident when their journey was timed, and whether it ends there."""
+def tell_journeys(states: Sequence[Row], orders: Sequence[Row], incidents: Sequence[Row], problem: Problem) -> None:
+    """Add to the rows under way to an incident when their journey was timed, and whether it ends there; to the
+    assignments when the hand-over began, at a centre, or before where no way leads to any."""
+    for order in orders:
+        over_s = incidents[order.incident_id].cleared_s
+        order.hands_over_s = order.handed_s
+        if order.called_off is None and math.isnan(order.handed_s) and not order.cleared_s <= over_s + EPS:
+            under_way = order.centre is not None
+            order.hands_over_s = (
+                order.cleared_s - problem.incidents.custody_s[order.incident_id] if under_way else over_s
+            )
     by_start = {(o.unit_id, o.incident_id, o.rolling_s): o for o in orders}
     arrivals = {(o.unit_id, o.incident_id, o.arrived_s) for o in orders}
     for row in states:
@@ -374,7 +382,9 @@ def check_queue(
             return False
         orders = by_incident.get(row.incident_id, [])
         team = [units[o.unit_id] for o in orders if o.ordered_s <= at_s + EPS and not o.cleared_s < at_s - EPS]
-        return can_fill([*team, unit], roles_at(row, at_s - 2 * EPS, world))
+        roles = roles_at(row, at_s - 2 * EPS, world)
+        # which roles are open cannot be told where one unit might have another's: count who can fill any
+        return len(team) < len(roles) and all(fills(unit, role) for role in roles)
 
     def rank(row: Row, at_s: float) -> tuple[float, float, int]:
         overdue = at_s >= row.ready_s + problem.max_hold_s
@@ -393,9 +403,17 @@ def check_queue(
                 if rank(other, at_s) < rank(row, at_s) and lacks(other, unit, at_s):
                     assert not reaches(unit, place(order), other, at_s), f"{order} goes before {other}"
     for unit in problem.units:
+        duties = unit.duty or ()
         duty = union(unit.duty if unit.duty is not None else [(0.0, math.inf)])
         for state in states_of.get(unit.id, []):
-            if state.state not in (*FREE, "returning") or state.state == "meal":
+            late = any(
+                a - EPS <= state.start_s <= b + EPS for a, b in (*unit.outages, *((s.begin_s,) * 2 for s in duties))
+            )
+            if (
+                state.state not in (*FREE, "returning")
+                or state.state == "meal"
+                or (state.state == "returning" and late)
+            ):
                 continue
             for begin, end in without(intersect([(state.start_s, state.end_s)], duty), unit.outages):
                 for row in incidents:

@@ -59,6 +59,26 @@ class World:
         near = (at_s - EPS, at_s, at_s + EPS)
         return {travel.moment(int((self.monday_s + s) // 3600) % 168, s) for s in near}
 
+    def in_no_time(self, unit: UnitSpec, origin: Place, target: Place, at_s: float) -> bool:
+        """Whether a unit may come from one place to another within an instant: it is there, or over places between
+        which it takes no time, as a state of no length leaves no row."""
+        stops = [target, *self.posts, *self.centres, *self.targets]
+        reached, ends = [origin], [origin]
+        while ends:
+            here = ends.pop()
+            if same(self, unit, here, target):
+                return True
+            for stop in stops:
+                near = any(
+                    self.ways(unit, calm=calm).seconds(here, stop, moment) <= EPS
+                    for calm in (True, False)
+                    for moment in self.moments(unit, at_s, calm=calm)
+                )
+                if near and stop not in reached:
+                    reached.append(stop)
+                    ends.append(stop)
+        return False
+
 
 def _always_open(travel: Any) -> bool:
     if isinstance(travel, MatrixTravel):
@@ -75,9 +95,11 @@ def check_unit(unit: UnitSpec, states: Sequence[Row], orders: Sequence[Row], wor
     for a, b in pairwise(states):
         check_succession(unit, a, b, world)
     if states:
-        assert same(world, unit, place(states[0]), world.posts[unit.post]), f"{unit.id} begins away from its post"
+        began = world.in_no_time(unit, world.posts[unit.post], place(states[0]), states[0].start_s)
+        assert began, f"{unit.id} begins away from its post: {states[0]}"
         if states[-1].end_s < end_s - EPS:
-            check_leads_to(unit, states[-1], world.posts[unit.post], world, arrives=True)
+            goes_home = states[-1].state == "returning"
+            check_leads_to(unit, states[-1], world.posts[unit.post], world, arrives=goes_home)
     check_on_duty(unit, states, duty, may_serve, end_s)
     check_meals(unit, states, orders, world, [*may_serve, *unit.outages], end_s)
     check_engagements(unit, states, orders, end_s)
@@ -110,7 +132,8 @@ def check_row(unit: UnitSpec, row: Row, world: World, end_s: float) -> None:
         assert same(world, unit, here, world.targets[row.incident_id]), told
     elif row.state == "patrolling":
         assert unit.patrol is not None, told
-        assert same(world, unit, here, on_patrol(unit.patrol, row.phase_s, world.length_m)), told
+        where = on_patrol(unit.patrol, row.phase_s, world.length_m)
+        assert world.in_no_time(unit, here, where, row.start_s), f"{told}, expected at {where}"
         assert unit.patrol.again or row.phase_s + row.end_s - row.start_s <= unit.patrol.until_s[-1] + EPS, told
     elif row.state == "travelling":
         expected = 1 / unit.kind.speed_factor
@@ -140,15 +163,16 @@ def check_succession(unit: UnitSpec, a: Row, b: Row, world: World) -> None:
     told = f"{unit.id}: {a}, then {b}"
     assert a.end_s <= b.start_s, told
     if b.start_s > a.end_s:
-        check_leads_to(unit, a, world.posts[unit.post], world, arrives=True)
-        assert same(world, unit, place(b), world.posts[unit.post]), told
+        check_leads_to(unit, a, world.posts[unit.post], world, arrives=a.state == "returning")
+        assert world.in_no_time(unit, world.posts[unit.post], place(b), b.start_s), told
         return
     stands_by = b.state in ("patrolling", "out_of_service") or (b.state == "idle" and b.post >= 0)
     arrives = row_arrives(a) or (a.state in ("returning", "moving_up") and stands_by)
     check_leads_to(unit, a, place(b), world, arrives=arrives)
     if a.state in ("returning", "moving_up") and b.state == "idle" and b.post >= 0:
         assert a.post == b.post, told
-    if a.state == "patrolling" == b.state:
+    new_shift = any(abs(span.begin_s - b.start_s) < EPS for span in (*(unit.duty or ()), *unit.standby))
+    if a.state == "patrolling" == b.state and not new_shift:
         assert abs(a.phase_s + a.end_s - a.start_s - b.phase_s) < EPS, told
 
 
@@ -165,21 +189,23 @@ def check_leads_to(unit: UnitSpec, row: Row, goal: Place, world: World, *, arriv
     lasts_s = row.end_s - row.start_s
     calm = row.state != "travelling"
     ways = world.ways(unit, calm=calm)
+    if row_arrives(row) and not ways.same(goal, scene := world.targets[row.incident_id]):
+        check_leads_to(unit, row, scene, world, arrives=True)
+        assert world.in_no_time(unit, scene, goal, row.end_s), f"{told} from {scene}"
+        return
     if row.state in MOVING:
         begun_s = row.timed_s if row.state == "travelling" else row.start_s
         found = [row.pace * ways.seconds(here, goal, m) for m in world.moments(unit, begun_s, calm=calm)]
         slack_s = EPS * (1 + row.pace)
+        if not arrives and ways.same(here, goal):
+            # called off where it stands, though to stay within its place would have taken its time
+            return
         assert any(seconds <= lasts_s + slack_s for seconds in found), f"{told}: takes {found}"
         if ways.prefix_is_quickest or arrives:
             assert any(abs(seconds - lasts_s) <= slack_s for seconds in found), f"{told}: takes {found}"
         return
     where = on_patrol(unit.patrol, row.phase_s + lasts_s, world.length_m) if row.state == "patrolling" else here
-    # a way that takes no time leaves no row
-    assert ways.same(where, goal) or any(
-        ways_.seconds(where, goal, m) <= EPS
-        for ways_, is_calm in ((ways, calm), (world.ways(unit, calm=False), False))
-        for m in world.moments(unit, row.end_s, calm=is_calm)
-    ), f"{told}, from {where}"
+    assert world.in_no_time(unit, where, goal, row.end_s), f"{told}, from {where}"
 
 
 def check_on_duty(unit: UnitSpec, states: Sequence[Row], duty: list[Any], may_serve: list[Any], end_s: float) -> None:
@@ -236,7 +262,7 @@ def steps_of(order: Row, end_s: float) -> Iterable[tuple[str, int, float, float]
         ("travelling", order.rolling_s),
         ("on_scene", order.arrived_s),
         ("transporting", order.left_s),
-        ("handing_over", order.handed_s),
+        ("handing_over", order.hands_over_s),
     ]
     begins = [(state, s) for state, s in begins if not math.isnan(s)]
     ends = [s for _, s in begins[1:]] + [end_s if math.isnan(order.cleared_s) else order.cleared_s]
@@ -260,47 +286,65 @@ def joined(steps: Iterable[tuple[str, int, float, float]]) -> list[tuple[str, in
 def check_orders(
     unit: UnitSpec, states: Sequence[Row], orders: Sequence[Row], may_serve: list[Any], world: World, end_s: float
 ) -> None:
-    """Each order met a unit that might be sent, and tells where it was, how far it had to go and when it was expected."""
-    free_s = -math.inf
+    """Each order met a unit that might be sent, and tells where it was, how far it had to go and when it would come."""
+    free_s, former = -math.inf, None
     for order in orders:
         told, at_s = f"{unit.id}: {order}", order.ordered_s
+        again = former is not None and abs(at_s - free_s) < EPS
         here, goal = place(order), world.targets[order.incident_id]
         assert at_s >= free_s - EPS, f"{told} while it is engaged"
         free_s = math.inf if math.isnan(order.cleared_s) else order.cleared_s
         assert any(a - EPS <= at_s <= b + EPS for a, b in may_serve), f"{told} off duty"
-        assert not any(a + EPS < at_s < b - EPS for a, b in unit.outages), f"{told} out of service"
+        # an outage waits until the unit is free, which one called off for something more urgent is not
+        taken = again and former.called_off == "preempted"
+        assert taken or not any(a + EPS < at_s < b - EPS for a, b in unit.outages), f"{told} out of service"
         before = next((row for row in reversed(states) if row.start_s < at_s - EPS), None)
         if before is not None:
             assert before.end_s >= at_s - EPS or same(world, unit, here, world.posts[unit.post]), told
-            if before.state == "meal" and before.end_s <= at_s + EPS:
-                assert world.problem.incidents.priority[order.incident_id] == 1, f"{told} from a meal"
         after = next((row for row in states if row.end_s > at_s + EPS), None)
         if after is not None and after.start_s <= at_s + EPS:
             check_stands(unit, here, after, world, told)
         ways, moments = world.ways(unit, calm=False), world.moments(unit, at_s)
-        turn_outs = turn_outs_of(unit, before, order, world)
+        # one who is called off in his turn-out may be on the move or at his post
+        turn_outs = (
+            {unit.turn_out_post_s, unit.turn_out_mobile_s} if again else turn_outs_of(unit, before, order, world)
+        )
         slowness = 1 / unit.kind.speed_factor
         expected = [t + slowness * ways.seconds(here, goal, m) for t in turn_outs for m in moments]
         assert any(abs(order.expected_s - s) < EPS for s in expected), f"{told}, expected in {expected}"
         lengths = [ways.metres(here, goal, m) for m in moments if ways.seconds(here, goal, m) < math.inf]
         assert any(low - 0.01 <= order.travel_m <= high + 0.01 for low, high in lengths), f"{told}, {lengths}"
         stopped_s = end_s if math.isnan(order.cleared_s) else order.cleared_s
+        check_preempted(former, order, again, world, told)
+        former = order
         if math.isnan(order.rolling_s):
             assert at_s + max(turn_outs) >= stopped_s - EPS, told
         else:
             assert any(abs(order.rolling_s - at_s - t) < EPS for t in turn_outs), f"{told}, turns out in {turn_outs}"
 
 
+def check_preempted(former: Row | None, order: Row, again: bool, world: World, told: str) -> None:
+    """Whoever was called off for something more urgent goes there at once; from a scene only to what is most urgent."""
+    if former is None or former.called_off != "preempted":
+        return
+    priority = world.problem.incidents.priority
+    assert again, f"{former} is preempted by nothing"
+    assert priority[order.incident_id] < priority[former.incident_id], f"{told} preempts {former}"
+    assert math.isnan(former.arrived_s) or priority[order.incident_id] == 1, f"{told} preempts {former}"
+
+
 def check_stands(unit: UnitSpec, here: Place, after: Row, world: World, told: str) -> None:
     """A unit is where it was ordered when it turns out, unless it has been through its next steps in no time."""
-    seconds = [world.ways(unit, calm=False).seconds(here, place(after), m) for m in world.moments(unit, after.start_s)]
-    assert same(world, unit, here, place(after)) or min(seconds) <= EPS, f"{told}, {after}"
+    assert world.in_no_time(unit, here, place(after), after.start_s), f"{told}, {after}"
 
 
 def turn_outs_of(unit: UnitSpec, before: Row | None, order: Row, world: World) -> set[float]:
     """How long the unit may take before it rolls: at a post, on the move, either where that cannot be told."""
     either = {unit.turn_out_post_s, unit.turn_out_mobile_s}
     if before is None or before.end_s < order.ordered_s - EPS:
+        return either
+    if before.state == "idle" and world.problem.move_up is not None:
+        # it may have been told to move at this very moment
         return either
     if before.state == "idle":
         return {unit.turn_out_post_s} if before.post >= 0 else {unit.turn_out_mobile_s}

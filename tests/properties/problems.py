@@ -45,14 +45,18 @@ PLANS = (
     (Role(acts_alone=False), Role()),
     (Role(kinds=frozenset({"patrol_car", "rider"})), Role(acts_alone=False, kinds=frozenset({"auxiliary_patrol"}))),
 )
-SHIFTS: tuple[tuple[Span, ...] | None, ...] = (
-    None,
-    None,
-    (Span(0.0, HORIZON_S),),
-    (Span(600.0, 3_600.0),),
-    (Span(0.0, 1_800.0), Span(2_400.0, 5_400.0)),
-    (Span(0.0, 3_600.0), Span(3_600.0, 9_000.0)),
+NEVER: tuple[Span, ...] = ()
+SHIFTS: tuple[tuple[tuple[Span, ...] | None, tuple[Span, ...]], ...] = (
+    (None, NEVER),
+    (None, NEVER),
+    ((Span(0.0, HORIZON_S),), NEVER),
+    ((Span(600.0, 3_600.0),), (Span(3_600.0, 7_200.0),)),
+    ((Span(600.0, 3_600.0),), (Span(0.0, 600.0), Span(5_000.0, 7_200.0))),
+    ((Span(0.0, 1_800.0), Span(2_400.0, 5_400.0)), NEVER),
+    ((Span(0.0, 3_600.0), Span(3_600.0, 9_000.0)), NEVER),
+    (NEVER, (Span(0.0, 6_000.0),)),
 )
+"""Duty, and standby beside it."""
 STARTS = (datetime(2026, 6, 1, 6, 30), datetime(2026, 6, 7, 23, 20, 0, 415_036))
 BEATS = Beats(of_cell=np.array([0, 1, -1], np.int32), neighbours=np.array([[True, False], [False, True]]))
 
@@ -105,7 +109,7 @@ def matrix_world(seed: int) -> World:
     times_s[rng.random((n, n)) < rng.choice([0.0, 0.0, 0.1])] = np.inf
     times_s[rng.random((n, n)) < rng.choice([0.0, 0.3])] = 0.0
     np.fill_diagonal(times_s, rng.choice([0.0, 0.0, 45.0]))
-    length_m = np.where(np.isfinite(times_s), times_s * 10, 1.0)
+    length_m = np.where(np.isfinite(times_s), np.maximum(times_s * 10, 1.0), 1.0)
     first = MatrixTravel(times_s, length_m, anchors=range(N_POSTS), calm_times_s=times_s * 1.5)
     assert first.anchors is not None
     travel: dict[str, TravelTimes] = {
@@ -184,8 +188,7 @@ unit_st = st.fixed_dictionaries(
     {
         "post": st.integers(0, N_POSTS - 1),
         "kind": st.integers(0, 2),
-        "duty": st.sampled_from(SHIFTS),
-        "standby": st.sampled_from([(), (), (), (Span(0.0, 6_000.0),), (Span(3_600.0, 7_200.0),)]),
+        "shift": st.sampled_from(SHIFTS),
         "meals": st.sampled_from(
             [(), (), (Meal(600.0, 2_400.0, 900.0),), (Meal(0.0, 0.0, 60.0), Meal(3_000.0, 5_000.0, 600.0))]
         ),
@@ -247,8 +250,10 @@ def problem_of(
                 id=f"U{number}",
                 **{
                     **unit,
+                    "shift": "",
+                    "duty": unit["shift"][0],
+                    "standby": unit["shift"][1],
                     "kind": kinds[unit["kind"] % len(kinds)],
-                    "standby": () if unit["duty"] is None else unit["standby"],
                     "patrol": unit["patrol"]
                     and patrol_of(world, unit["post"], unit["patrol"][0] % len(world.places), unit["patrol"][1]),
                 },
@@ -293,5 +298,6 @@ def incidents_of(world: World, calls: list[dict[str, Any]]) -> Incidents:
         duplicate_of=np.minimum(column("duplicate_of", np.int32), np.arange(n, dtype=np.int32) - 1),
         false_alarm=column("false_alarm", bool),
         withdrawn_s=column("withdrawn_s", float),
-        custody_s=column("custody_s", float),
+        # who finds nothing takes nobody along
+        custody_s=np.where(column("false_alarm", bool), 0.0, column("custody_s", float)),
     )
