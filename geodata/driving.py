@@ -103,13 +103,14 @@ class DriveGraph:
     """(s, 2) the edges along each street's line and against it."""
 
     @cached_property
-    def chord(self) -> Floats:
-        """(q, 5) x and y where each edge begins, those that lead straight to its end, and the share of it that a metre
-        is (0 of connectors), side by side as they are read."""
-        begin, end = self.xy_m[self.ends[:, 0]], self.xy_m[self.ends[:, 1]]
+    def chord(self) -> NDArray[np.float32]:
+        """(q, 8) x and y where each edge begins (from the middle of the city), those that lead straight to its end, and
+        the share of it that a metre is (0 of connectors). Half a line of the cache, as it is read for many units."""
+        xy_m = self.xy_m - self.xy_m.mean(axis=0)
+        begin, end = xy_m[self.ends[:, 0]], xy_m[self.ends[:, 1]]
         with np.errstate(divide="ignore"):
             per_m = np.where(self.length_m > 0, 1 / self.length_m, 0.0)
-        return np.column_stack([begin, end - begin, per_m])
+        return np.column_stack([begin, end - begin, per_m, *[np.zeros(len(per_m))] * 3]).astype(np.float32)
 
     @classmethod
     def of(cls, network: RoadNetwork, rules: DrivingRules) -> DriveGraph:

@@ -29,8 +29,8 @@ LANDMARKS = 8
 """More bound the searches better, and take longer to measure. Measured."""
 PERIODS = 24
 """So many are held ready, a day of hours that all differ; each takes 70 MB at 120,000 nodes with kept times."""
-MARKS = 6
-"""Place of the landmarks' table among the first arguments of the searches."""
+CHORD, MARKS = 4, 6
+"""Places of the chords' and of the landmarks' tables among the first arguments of the searches."""
 
 
 class Links(NamedTuple):
@@ -340,22 +340,6 @@ class RoadTravel:
         )  # fmt: skip
         return [(row, Drive(*way)) for row, way in zip(best[:n_found].tolist(), drive[:n_found].tolist(), strict=True)]
 
-    def _trace(self, origin: Position, target: Position, hour: int) -> Route:
-        """The route of a candidate that the last search found, for the same target and hour."""
-        s, period = self._scratch, self.period(hour)
-        count, begin, end, metres, road_s = search.trace(
-            self._ends,
-            period.road,
-            s.nodes,
-            s.counter,
-            s.path,
-            target.edge,
-            target.offset_m,
-            origin.edge,
-            origin.offset_m,
-        )
-        return Route(self._edges_of_path(count), begin, end, road_s, metres)
-
     def _edges_of_path(self, count: int) -> Ints:
         """The path that was found last, without connectors."""
         path = self._scratch.path[:count]
@@ -368,11 +352,12 @@ class RoadTravel:
         Raises:
             NoWayError: closures leave none.
         """
-        one = Positions(np.array([origin.edge], np.int32), np.array([origin.offset_m]))
-        found, _ = self.nearest(target, np.zeros(1, np.int64), one, np.zeros(1), np.ones(1), hour)
-        if not len(found):
+        period = self.period(hour)
+        period.set_landmarks()
+        count, begin, end, metres, road_s = search.way(*period.graph[:CHORD], *period.graph[MARKS:], *target, *origin)
+        if not count:
             raise NoWayError(f"no open way from {origin} to {target}")
-        return self._trace(origin, target, hour)
+        return Route(self._edges_of_path(count), begin, end, road_s, metres)
 
     def route_home(self, origin: Position, anchor: int, hour: int) -> Route:
         """The fastest route from a position to an anchor.

@@ -49,7 +49,7 @@ class Fleet:
         self._values[MOBILE_TURN_OUT_S] = [unit.turn_out_mobile_s for unit in units]
         # the edges of the ways that are driven, and when each ends
         self._edges, self._end_s = np.zeros((n, 64), np.int32), np.zeros((n, 64))
-        self._patrols = _Timelines([unit.patrol for unit in units])
+        self._patrols = _Timelines([unit.patrol for unit in units], length_m)
         self._rows = np.empty(n, np.int64)
 
         self.available = np.zeros(n, np.uint8)
@@ -129,7 +129,7 @@ class Fleet:
 
     def whereabouts(self, unit: int, now_s: float) -> Position:
         """Where one unit is, whatever it does."""
-        _advance(unit, now_s, *self._moving())
+        _advance(np.array([unit]), now_s, *self._moving())
         return Position(int(self._numbers[EDGE, unit]), float(self._values[OFFSET_M, unit]))
 
     def halt(self, unit: int, now_s: float) -> float:
@@ -167,20 +167,22 @@ def single(values: NDArray[Any]) -> Any:
 class _Timelines:
     """The patrols of all units one after the other, as a compiled function wants them."""
 
-    def __init__(self, patrols: Sequence[Patrol | None]) -> None:
+    def __init__(self, patrols: Sequence[Patrol | None], length_m: Floats) -> None:
         own = [patrol for patrol in patrols if patrol is not None]
         size = [0 if patrol is None else len(patrol.edge) for patrol in patrols]
         self.arrays: tuple[Any, ...] = (
             np.r_[0, np.cumsum(size)].astype(np.int64),
             np.array([patrol is not None and patrol.again for patrol in patrols], np.bool_),
-            np.concatenate([np.empty(0, np.int32), *(patrol.edge for patrol in own)]).astype(np.int32),
-            np.concatenate([np.empty((0, 3)), *(np.stack(_columns(patrol), axis=1) for patrol in own)]),
+            np.concatenate([np.empty((0, 4)), *(_columns(patrol, length_m) for patrol in own)]),
             np.zeros(len(patrols), np.int64),
         )
 
 
-def _columns(patrol: Patrol) -> tuple[Floats, Floats, Floats]:
-    return patrol.from_share, patrol.to_share, patrol.until_s
+def _columns(patrol: Patrol, length_m: Floats) -> Floats:
+    """(g, 4) metres along its edge where each stretch begins and ends, when it ends, and the edge, side by side as they
+    are read."""
+    metres = length_m[patrol.edge]
+    return np.column_stack([patrol.from_share * metres, patrol.to_share * metres, patrol.until_s, patrol.edge])
 
 
 @compiled
@@ -215,62 +217,62 @@ def _lay(
 
 @compiled
 def _advance(
-    unit: int, now_s: float, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any,
-    first: Any, again: Any, stretch_edge: Any, stretch: Any, cursor: Any,
+    units: Any, now_s: float, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any,
+    first: Any, again: Any, stretch: Any, cursor: Any,
 ) -> None:  # fmt: skip
-    """Bring one unit's position to now."""
-    if numbers[MODE, unit] == DRIVING:
-        final = numbers[LAST, unit]
-        i = numbers[AT, unit]
-        while i <= final and end_s[unit, i] <= now_s:
-            i += 1
-        if i > final:
-            numbers[EDGE, unit], values[OFFSET_M, unit] = numbers[GOAL_EDGE, unit], values[GOAL_M, unit]
-            if numbers[ROUND, unit] >= 0:
-                numbers[MODE, unit] = ON_PATROL
+    """Bring the positions of some units to now. All in one loop: a call for each would cost more than what it does."""
+    for unit in units:
+        if numbers[MODE, unit] == DRIVING:
+            final = numbers[LAST, unit]
+            i = numbers[AT, unit]
+            while i <= final and end_s[unit, i] <= now_s:
+                i += 1
+            if i > final:
+                numbers[EDGE, unit], values[OFFSET_M, unit] = numbers[GOAL_EDGE, unit], values[GOAL_M, unit]
+                if numbers[ROUND, unit] >= 0:
+                    numbers[MODE, unit] = ON_PATROL
+                else:
+                    numbers[MODE, unit] = STILL
+                    numbers[POST, unit] = numbers[GOAL_POST, unit]
+                    if numbers[POST, unit] >= 0:
+                        values[TURN_OUT_S, unit] = values[POST_TURN_OUT_S, unit]
             else:
+                numbers[AT, unit] = i
+                since_s = values[BEGAN_S, unit] if i == 0 else end_s[unit, i - 1]
+                begin = values[BEGIN_SHARE, unit] if i == 0 else 0.0
+                end = values[END_SHARE, unit] if i == final else 1.0
+                gone = max(now_s - since_s, 0.0) / (end_s[unit, i] - since_s)
+                e = edges[unit, i]
+                numbers[EDGE, unit] = e
+                values[OFFSET_M, unit] = (begin + gone * (end - begin)) * length_m[e]
+        if numbers[MODE, unit] == ON_PATROL:
+            low, high = first[unit], first[unit + 1]
+            whole_s = stretch[high - 1, 2]
+            phase_s = values[PHASE_S, unit] + now_s - values[SINCE_S, unit]
+            if again[unit]:
+                phase_s = phase_s % whole_s
+            elif phase_s >= whole_s:
                 numbers[MODE, unit] = STILL
-                numbers[POST, unit] = numbers[GOAL_POST, unit]
-                if numbers[POST, unit] >= 0:
-                    values[TURN_OUT_S, unit] = values[POST_TURN_OUT_S, unit]
-        else:
-            numbers[AT, unit] = i
-            since_s = values[BEGAN_S, unit] if i == 0 else end_s[unit, i - 1]
-            begin = values[BEGIN_SHARE, unit] if i == 0 else 0.0
-            end = values[END_SHARE, unit] if i == final else 1.0
-            gone = max(now_s - since_s, 0.0) / (end_s[unit, i] - since_s)
-            e = edges[unit, i]
-            numbers[EDGE, unit] = e
-            values[OFFSET_M, unit] = (begin + gone * (end - begin)) * length_m[e]
-    if numbers[MODE, unit] == ON_PATROL:
-        low, high = first[unit], first[unit + 1]
-        whole_s = stretch[high - 1, 2]
-        phase_s = values[PHASE_S, unit] + now_s - values[SINCE_S, unit]
-        if again[unit]:
-            phase_s = phase_s % whole_s
-        elif phase_s >= whole_s:
-            numbers[MODE, unit] = STILL
-            numbers[POST, unit] = numbers[HOME, unit]
-            values[TURN_OUT_S, unit] = values[POST_TURN_OUT_S, unit]
-            phase_s = whole_s
-        i = cursor[unit] + low
-        if i > low and stretch[i - 1, 2] > phase_s:
-            i = low
-        while i < high - 1 and stretch[i, 2] <= phase_s:
-            i += 1
-        cursor[unit] = i - low
-        since_s = stretch[i - 1, 2] if i > low else 0.0
-        lasts_s = stretch[i, 2] - since_s
-        gone = min((phase_s - since_s) / lasts_s, 1.0) if lasts_s > 0.0 else 1.0
-        e = stretch_edge[i]
-        numbers[EDGE, unit] = e
-        values[OFFSET_M, unit] = (stretch[i, 0] + gone * (stretch[i, 1] - stretch[i, 0])) * length_m[e]
+                numbers[POST, unit] = numbers[HOME, unit]
+                values[TURN_OUT_S, unit] = values[POST_TURN_OUT_S, unit]
+                phase_s = whole_s
+            i = cursor[unit] + low
+            if i > low and stretch[i - 1, 2] > phase_s:
+                i = low
+            while i < high - 1 and stretch[i, 2] <= phase_s:
+                i += 1
+            cursor[unit] = i - low
+            since_s = stretch[i - 1, 2] if i > low else 0.0
+            lasts_s = stretch[i, 2] - since_s
+            gone = min((phase_s - since_s) / lasts_s, 1.0) if lasts_s > 0.0 else 1.0
+            numbers[EDGE, unit] = int(stretch[i, 3])
+            values[OFFSET_M, unit] = stretch[i, 0] + gone * (stretch[i, 1] - stretch[i, 0])
 
 
 @compiled
 def _look(
     now_s: float, level: int, available: Any, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any,
-    first: Any, again: Any, stretch_edge: Any, stretch: Any, cursor: Any, rows: Any,
+    first: Any, again: Any, stretch: Any, cursor: Any, rows: Any,
 ) -> int:  # fmt: skip
     count = 0
     for unit in range(len(available)):
@@ -278,8 +280,5 @@ def _look(
             continue
         rows[count] = unit
         count += 1
-        if numbers[MODE, unit] != STILL:
-            _advance(
-                unit, now_s, numbers, values, edges, end_s, length_m, first, again, stretch_edge, stretch, cursor
-            )  # fmt: skip
+    _advance(rows[:count], now_s, numbers, values, edges, end_s, length_m, first, again, stretch, cursor)
     return count

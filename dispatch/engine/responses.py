@@ -123,7 +123,7 @@ class Responses(State):
 
     def dismiss(self, incident: int, units: list[int], why: int) -> None:
         escort = -1
-        if self.custody_s[incident]:
+        if self.custody_s[incident] and not self.false_alarm[incident]:
             there = (u for u in units if self.stacked[u] != incident and self.arrived[u] and self.acts_alone[u])
             escort = next(there, -1)
         free = []
