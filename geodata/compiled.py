@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from pathlib import Path
 from typing import Any
 
 import numba
+
+
+def _keep_by_source() -> None:
+    """Keep machine code in a folder named after the source of all kernels: one kernel is built into another, and numba
+    looks only at the file of the one that it loads."""
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    here = Path(__file__).parent
+    sha = hashlib.sha256()
+    for path in sorted(here.glob("*.py")):
+        text = path.read_bytes()
+        if b"@compiled" in text:
+            sha.update(text)
+    numba.config.CACHE_DIR = str(here / "__pycache__" / f"kernels-{sha.hexdigest()[:12]}")
+
+
+_keep_by_source()
 
 
 def compiled(function: Any) -> Any:

@@ -14,6 +14,8 @@ import typer
 
 from geodata.errors import InputError
 from scenarios.cli_city import Quiet, city_app
+from scenarios.cli_explain import explain
+from scenarios.cli_history import history_app
 from scenarios.cli_reach import calibrate, coverage
 
 WRONG_INPUT = 2
@@ -29,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(city_app, name="city")
+app.add_typer(history_app, name="history")
 
 ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A .toml file, or the name of a built-in one.")]
 
@@ -96,6 +99,7 @@ def _root(
 
 
 app.command()(coverage)
+app.command()(explain)
 city_app.command()(calibrate)
 
 
