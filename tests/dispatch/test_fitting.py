@@ -19,8 +19,8 @@ from dispatch.fitted import WEEK_H, FittedDemand, cells_of, draw_fitted, points_
 from dispatch.fitting import fit_demand
 from dispatch.history import History
 from dispatch.incidents import Incidents, IncidentType
+from dispatch.roster import DAY_S
 from dispatch.standard import ResponseStandard
-from dispatch.units import DAY_S
 from geodata.city import City
 from geodata.crs import LONLAT, project
 from geodata.errors import InputError
