@@ -6,17 +6,14 @@ above 1 says that we are faster.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -25,19 +22,13 @@ import numpy as np
 import osmnx
 import pandas as pd
 import shapely
-import simpy
+from engine_runs import incident_vs_simpy, patrol_vs_posts, year_changsha
 from rich.console import Console
 from rich.table import Column, Table
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
+from timing import Figure, in_turn, timed
 
-from dispatch.demand import CellWeight, Demand, draw_incidents
-from dispatch.engine import simulate
-from dispatch.metrics import utilisation
-from dispatch.policies.dispatching import POLICIES
-from dispatch.problem import Problem
-from dispatch.standard import ResponseStandard
-from dispatch.units import DAY_S, UnitSpec
 from geodata import search
 from geodata.city import City, Source
 from geodata.grid import Grid, cut_streets
@@ -55,36 +46,6 @@ NODES = 120_000
 UNITS = 300
 HOUR = 10
 OUT = Path(__file__).parents[2] / "out" / "bench.json"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table."""
-
-    name: str
-    ours: float
-    peer: float
-    peer_name: str
-    unit: str
-
-    @property
-    def ratio(self) -> float:
-        return self.peer / self.ours
-
-
-def timed(work: Callable[[], object]) -> float:
-    gc.collect()
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
-def in_turn(ours: Callable[[], object], peer: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """Median seconds of both, taken in turn so that a drift of the machine meets both alike; the first is warm-up."""
-    ours()
-    peer()
-    pairs = [(timed(ours), timed(peer)) for _ in range(rounds)]
-    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
 
 
 def at_nodes(network: RoadNetwork, rng: np.random.Generator, n: int) -> Positions:
@@ -308,61 +269,6 @@ def snap_200k(city: City) -> Iterator[Figure]:
     yield Figure("snap_200k", mine, peer, "shapely STRtree.query_nearest", "s")
 
 
-def incident_vs_simpy(city: City) -> Iterator[Figure]:
-    """A whole incident (decision, drive, way back, log) beside a bare SimPy process of six events: the call, a unit
-    from a store, turn-out, travel, on scene, the unit put back. Units are busy about a fifth of their time."""
-    per_day, days = 2_000, 10.0
-    start, standard = datetime(2026, 6, 1), ResponseStandard()
-    incidents = draw_incidents(
-        city,
-        Demand(incidents_per_day=per_day, weight=CellWeight.ROAD_LENGTH, second_unit_share={}),
-        standard,
-        start=start,
-        horizon_s=days * DAY_S,
-        seed=SEED,
-    )
-    travel = RoadTravel(city.network, anchors=city.posts.positions)
-    problem = Problem(
-        city=city,
-        incidents=incidents,
-        units=tuple(UnitSpec(id=str(i), post=i) for i in range(UNITS)),
-        standard=standard,
-        policy=POLICIES["nearest"],
-        travel=travel,
-        start=start,
-        horizon_s=days * DAY_S,
-    )
-    n = len(incidents)
-
-    def bare() -> None:
-        env = simpy.Environment()
-        units = simpy.Store(env, UNITS)
-        units.items.extend(range(UNITS))
-
-        def incident() -> Iterator[simpy.Event]:
-            yield env.timeout(80.0)
-            unit = yield units.get()
-            yield env.timeout(30.0)
-            yield env.timeout(120.0)
-            yield env.timeout(1_800.0)
-            yield units.put(unit)
-
-        def source() -> Iterator[simpy.Event]:
-            for _ in range(n):
-                yield env.timeout(DAY_S / per_day)
-                env.process(incident())
-
-        env.process(source())
-        env.run()
-
-    prepared_s = timed(lambda: [travel.keep(hour) for hour in range(24)])
-    mine, peer = in_turn(lambda: simulate(problem), bare, rounds=5)
-    load = utilisation(simulate(problem))
-    busy = load["busy_s"].sum() / load["on_duty_s"].sum()
-    print(f"incident_vs_simpy: {n:,} incidents, units busy {busy:.0%}; travel times kept once in {prepared_s:.1f} s")
-    yield Figure("incident_vs_simpy", mine / n * 1e6, peer / n * 1e6, "bare SimPy, six events", "µs")
-
-
 MEMORY_LIMIT_MB = 150.0
 MEMORY_SCRIPT = """
 import sys
@@ -428,16 +334,17 @@ def load_city(city: City) -> Iterator[Figure]:
         yield Figure("load_city", mine, peer, "osmnx load_graphml", "s")
 
 
+BENCHES = (
+    *(incident_vs_simpy, patrol_vs_posts, nearest, nearest_networkx, reach_300, snap_200k, city_memory, load_city),
+    year_changsha,
+)
+
+
 def main() -> None:
     city = made_city()
     print(f"A made network of {city.network.n_nodes:,} nodes and {city.network.n_open:,} directed edges, {UNITS} units")
     wanted = set(sys.argv[1:])
-    figures = [
-        figure
-        for bench in (incident_vs_simpy, nearest, nearest_networkx, reach_300, snap_200k, city_memory, load_city)
-        if not wanted or bench.__name__ in wanted
-        for figure in bench(city)
-    ]
+    figures = [figure for bench in BENCHES if not wanted or bench.__name__ in wanted for figure in bench(city)]
     table = Table(Column("name", no_wrap=True), "ours", "peer", "unit", "ratio", "peer's name")
     for f in figures:
         table.add_row(f.name, f"{f.ours:.4g}", f"{f.peer:.4g}", f.unit, f"{f.ratio:.3g}", f.peer_name)
