@@ -1,38 +1,31 @@
-"""From a scenario to a problem: the city opened, tables turned into the engine's types, units dealt to posts."""
+"""From a scenario to a problem: the city opened, tables turned into the engine's types, and all that does not fit told
+before anything runs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import time
-from itertools import chain, count, islice
 from pathlib import Path
 
-import numpy as np
-
-from dispatch.demand import UNITS_AT_ONCE, CellWeight, Demand, Life, draw_incidents
-from dispatch.engine import FOLLOW_UP_S
-from dispatch.incidents import IncidentType
-from dispatch.policies.registry import POLICIES
-from dispatch.problem import Problem
-from dispatch.roster import DAY_S, Roster, Shift, duties
+from dispatch.demand import CellWeight
+from dispatch.problem import MAX_KINDS, Problem
+from dispatch.roster import DAY_S
 from dispatch.standard import ResponseStandard
-from dispatch.units import UnitKind, UnitSpec
+from dispatch.streams import key
 from geodata.city import City
-from geodata.driving import RULES, DrivingRules
 from geodata.errors import Faults
-from geodata.network import Floats, RoadClass
-from geodata.routing import RoadTravel
 from geodata.sites import PlaceClass
-from geodata.speeds import GivenTimes, SpeedProfile, Speeds, weekly_kmh
 from geodata.synthetic import demo_city
-from scenarios.schema import CityPart, Scenario, ShiftPart, TurnOut
+from scenarios.deciding import cover_of, dispatch_policy, move_up_policy, relief_policy, wants_cover
+from scenarios.forces import deal_units, forces_of, turn_out_by_post
+from scenarios.happenings import CASE_CENTRE, by_priority, centres_of, custody_wanted, incidents_of, plans_of, role_of
+from scenarios.kinds import kinds_of, kinds_used
+from scenarios.roads import Travels, travel_of, travels_of
+from scenarios.schema import CityPart, GroupPart, Scenario
+from scenarios.schema.patrol import STAND_BY
+
+__all__ = ["build_problem", "check_fit", "city_named", "open_city", "standard_of", "travel_of", "turn_out_by_post"]
 
 DEMO = "demo"
-DAYS_A_YEAR = 365.0
-STATION_KINDS = frozenset({"station", "police_station", "派出所"})
-"""Kinds of post that turn out as a police station 派出所 does."""
 
 
 def open_city(part: CityPart) -> City:
@@ -60,49 +53,57 @@ def build_problem(
     city: City,
     replication: int = 0,
     n_units: int | None = None,
-    travel: RoadTravel | None = None,
+    travels: Travels | None = None,
 ) -> Problem:
     """The problem that a scenario poses in a city.
 
     Args:
-        replication: another draw of the same demand.
+        replication: another draw of the same demand; replayed incidents stay the same.
         n_units: on duty in each shift, in place of the scenario's own count.
-        travel: as `travel_of` gives it, to share what it keeps between problems of one city.
+        travels: as `travels_of` gives them, to share what they keep between problems of one city.
 
     Raises:
         InputError: with each reason why the city cannot answer the scenario.
     """
     check_fit(scenario, city)
-    run, standard = scenario.run, standard_of(scenario)
-    horizon_s = run.days * DAY_S
-    road_travel = travel or travel_of(scenario, city)
+    roads = travels_of(scenario, city) if travels is None else travels
+    run, part, standard = scenario.run, scenario.dispatch, standard_of(scenario)
+    forces = forces_of(scenario, city, roads, n_units, replication)
+    cover = cover_of(scenario, city, roads, standard) if wants_cover(scenario) else None
+    # all must name the same posts, those that the travel times keep
+    [posts] = {id(travel.anchors): travel.anchors for travel in roads.values()}.values()
     return Problem(
-        incidents=draw_incidents(
-            city,
-            demand_of(scenario, city),
-            standard,
-            start=run.start,
-            horizon_s=horizon_s,
-            seed=run.seed,
-            replication=replication,
-        ),
-        units=units_of(scenario, city, n_units),
-        posts=road_travel.anchors if road_travel.anchors is not None else city.posts.positions,
+        incidents=incidents_of(scenario, city, standard, replication),
+        units=forces.units,
+        posts=city.posts.positions if posts is None else posts,
+        travel=roads,
+        policy=dispatch_policy(scenario),
         standard=standard,
-        policy=POLICIES[scenario.dispatch.policy],
-        travel={scenario.units.driving: road_travel},
         start=run.start,
-        horizon_s=horizon_s,
-        seed=run.seed,
+        horizon_s=run.days * DAY_S,
+        plans=plans_of(scenario),
+        relief=relief_policy(scenario),
+        move_up=move_up_policy(scenario, city, cover),
+        desks=part.desks,
+        max_hold_s=math.inf if part.max_hold_min is None else part.max_hold_min * 60,
+        centres=centres_of(city) if custody_wanted(scenario) else None,
+        journey_cv=scenario.travel.journey_cv,
+        seed=key(run.seed, f"replication {replication}"),
+        move_gap_s=part.move_gap_min * 60,
+        call_up_below=scenario.units.call_up_below,
+        call_up_s=scenario.units.call_up_min * 60,
+        beats=forces.beats,
+        cover=cover,
         grid=city.grid,
     )
 
 
 def check_fit(scenario: Scenario, city: City) -> None:
-    """Whether the city holds what the scenario needs.
+    """Whether the city holds what the scenario needs, and the scenario what it asks for itself.
 
     Raises:
-        InputError: no posts, no cells, or no residents where demand comes from them.
+        InputError: no posts, no cells, no residents where demand comes from them, no case-handling centre for custody,
+            no post for a unit, a role that no unit fills, a policy without what it goes by.
     """
     faults = Faults(f"city {city.name_en or city.name}")
     if not len(city.posts):
@@ -112,16 +113,59 @@ def check_fit(scenario: Scenario, city: City) -> None:
     else:
         _check_weights(scenario, city, faults)
     names = city.network.given_names
-    for key in ("given_off_peak", "given_peak"):
-        wanted = getattr(scenario.speeds, key)
+    for key_ in ("given_off_peak", "given_peak"):
+        wanted = getattr(scenario.speeds, key_)
         if wanted is not None and wanted not in names:
             known = f"one of {', '.join(names)}" if names else "roads that bring tables of times"
-            faults.add("roads", f"no table of times {wanted!r}, as speeds.{key} asks for", known, f"Remove {key}.")
+            faults.add("roads", f"no table of times {wanted!r}, as speeds.{key_} asks for", known, f"Remove {key_}.")
+    if custody_wanted(scenario) and not len(centres_of(city)):
+        expected = f"a post or site of kind {CASE_CENTRE}, as demand.custody_share is stated"
+        faults.add("places", "no case-handling centre", expected, "Add one to the city, or set the shares to 0.")
     faults.raise_any()
+    deal_units(scenario, city)
+    check_alone(scenario)
+
+
+def check_alone(scenario: Scenario) -> None:
+    """Whether the parts of a scenario fit each other, whatever the city.
+
+    Raises:
+        InputError: with each reason why they do not.
+    """
+    faults, known, used = Faults(f"scenario {scenario.name}"), kinds_of(scenario), kinds_used(scenario)
+    if len(used) > MAX_KINDS:
+        faults.add("units.groups", f"{len(used)} kinds of units", f"at most {MAX_KINDS}", "Make some of them one kind.")
+    for i, plan in enumerate(scenario.demand.plans):
+        for j, part in enumerate(plan.roles):
+            place = f"demand.plans[{i}].roles[{j}]"
+            for name in part.kinds:
+                if name not in known:
+                    mend = "Name a kind that exists, or define it."
+                    faults.add(f"{place}.kinds", f'the unknown kind "{name}"', f"one of {', '.join(known)}", mend)
+            if not any(role_of(part).filled_by(kind) for kind in used):
+                has = ", ".join(kind.name for kind in used)
+                mend = "Add such units as a group, or change the role."
+                faults.add(place, f"a role that no unit fills (there are {has})", "one that some unit fills", mend)
+    if not any(kind.acts_alone for kind in used):
+        expected = "at least one kind that may act alone, as its arrival stops the clock"
+        faults.add("units.kind", f"{', '.join(k.name for k in used)} alone", expected, "Add patrol cars.")
+    if scenario.dispatch.policy == "beat_first" and scenario.beats.by is None:
+        faults.add("beats.by", "nothing", "beats, as dispatch.policy is beat_first", 'Such as by = "post".')
+    if scenario.dispatch.move_up is not None and all(_all_patrol(scenario, group) for group in scenario.units.forces):
+        expected = "units that stand by at posts, of which some can be moved"
+        faults.add("dispatch.move_up", "a move-up policy where all units patrol", expected, "Lower patrol.share.")
+    faults.raise_any()
+
+
+def _all_patrol(scenario: Scenario, group: GroupPart) -> bool:
+    part = group.patrol or scenario.patrol
+    return part.form != STAND_BY and part.share == 1.0
 
 
 def _check_weights(scenario: Scenario, city: City, faults: Faults) -> None:
     demand = scenario.demand
+    if demand.history is not None or demand.fitted is not None:
+        return
     mend = "Build the city with --residents N"
     if not city.grid.cells["residents"].sum() > 0:
         if demand.weight is CellWeight.RESIDENTS:
@@ -136,30 +180,6 @@ def _check_weights(scenario: Scenario, city: City, faults: Faults) -> None:
         )
 
 
-def demand_of(scenario: Scenario, city: City) -> Demand:
-    """The scenario's demand, its rate for this city."""
-    part = scenario.demand
-    rate = part.incidents_per_day
-    if rate is None:
-        residents = float(city.grid.cells["residents"].sum())
-        rate = (part.per_1000_residents_a_year or 0.0) * residents / 1000 / DAYS_A_YEAR
-    return Demand(
-        incidents_per_day=rate,
-        weight=part.weight,
-        type_share={kind: getattr(part.type_share, kind.label) for kind in IncidentType},
-        priority_share={p: getattr(part.priority_share, f"p{p}") for p in range(1, 5)},
-        hour_weight=part.hour_weight,
-        weekday_weight=part.weekday_weight,
-        desk_mean_s=part.desk_mean_s,
-        desk_cv=part.desk_cv,
-        on_scene_mean_s={kind: 60 * getattr(part.on_scene_min, kind.label) for kind in IncidentType},
-        on_scene_cv=part.on_scene_cv,
-        life=Life(
-            units_at_once=UNITS_AT_ONCE, backup_share={p: getattr(part.backup_share, f"p{p}") for p in range(1, 5)}
-        ),
-    )
-
-
 def standard_of(scenario: Scenario) -> ResponseStandard:
     """The scenario's response standard."""
     part = scenario.standard
@@ -168,97 +188,7 @@ def standard_of(scenario: Scenario) -> ResponseStandard:
         target_share=part.target_share,
         amber_share=part.amber_share,
         headline=part.headline,
+        readings=part.readings,
+        priority_limits_s=by_priority(part.priority_limits_s),
+        tier_limits_s={tier: getattr(part.tier_limits_s, f"t{tier}") for tier in (1, 3, 5)},
     )
-
-
-def speeds_of(scenario: Scenario) -> Speeds:
-    """The scenario's speeds by hour of the week: peak on working days, faster by a factor at night; or the tables of
-    times that the roads bring."""
-    part = scenario.speeds
-    off_peak, peak = (
-        tuple(float(getattr(table, c.name.lower())) for c in RoadClass) for table in (part.off_peak_kmh, part.peak_kmh)
-    )
-    profile = SpeedProfile(weekly_kmh(off_peak, peak, part.night_factor), off_peak)
-    if part.given_peak is None or part.given_off_peak is None:
-        return profile
-    return GivenTimes.peak_and_off_peak(part.given_peak, part.given_off_peak, profile)
-
-
-def travel_of(scenario: Scenario, city: City) -> RoadTravel:
-    """Travel times at the scenario's speeds and by its driving rules, with those from the city's posts kept."""
-    return RoadTravel(city.network, speeds_of(scenario), city.posts.positions, rules=rules_of(scenario))
-
-
-def rules_of(scenario: Scenario) -> DrivingRules:
-    """What the scenario's units do on their way to an incident."""
-    siren = tuple(getattr(scenario.units.siren, c.name.lower()) for c in RoadClass)
-    part = scenario.speeds
-    return replace(RULES[scenario.units.driving], siren=siren, junction_s=part.junction_s, u_turn_s=part.u_turn_s)
-
-
-def units_of(scenario: Scenario, city: City, n_units: int | None = None) -> tuple[UnitSpec, ...]:
-    """The units of every shift, each at its post; ids such as P01-D1, the first unit of post P01 by day.
-
-    Raises:
-        InputError: the city has no posts.
-    """
-    part = scenario.units
-    wanted = part.count if n_units is None else n_units
-    ids, turn_out_s = city.posts.table["id"].tolist(), turn_out_by_post(part.turn_out_s, city)
-    kind = UnitKind(name=part.kind, driving=part.driving, speed_factor=part.speed_factor)
-    roster = Roster(
-        name="shifts",
-        shifts=tuple(
-            Shift(name=shift.name, start_s=_second(shift.start), end_s=_second(shift.end)) for shift in part.shifts
-        ),
-    )
-    units = []
-    for team, (shift, mark) in enumerate(zip(part.shifts, _marks(part.shifts), strict=True)):
-        number = dict.fromkeys(range(len(ids)), 0)
-        for post in deal(city, math.ceil(wanted * shift.share)):
-            number[post] += 1
-            unit_id = f"{ids[post]}-{mark}{number[post]}"
-            run = scenario.run
-            duty = duties(roster, unit_id=unit_id, team=team, start=run.start, horizon_s=run.days * DAY_S + FOLLOW_UP_S)
-            units.append(
-                UnitSpec(
-                    id=unit_id,
-                    post=post,
-                    kind=kind,
-                    duty=duty.duty,
-                    shift=shift.name,
-                    turn_out_post_s=float(turn_out_s[post]),
-                    turn_out_mobile_s=part.turn_out_s.mobile,
-                )
-            )
-    return tuple(units)
-
-
-def turn_out_by_post(part: TurnOut, city: City) -> Floats:
-    """(n_posts,) seconds from the order to rolling, by the kind of each post."""
-    return np.where(city.posts.table["kind"].isin(STATION_KINDS), part.station, part.post)
-
-
-def deal(city: City, n_units: int) -> list[int]:
-    """The posts (rows) that a number of units stand by at: one to each post, then a second where there is room for
-    two, and so on; the roomier post first, of equals the one that comes first in the table. When all posts are full
-    the rounds begin again: room is a wish, and a planner may ask what more units would do.
-    """
-    capacity = np.maximum(city.posts.table["capacity"].to_numpy(int), 1)
-    order = [int(post) for post in np.argsort(-capacity, kind="stable")]
-
-    def rounds() -> Iterator[list[int]]:
-        for number in count():
-            yield [post for post in order if capacity[post] > number % int(capacity.max())]
-
-    return list(islice(chain.from_iterable(rounds()), n_units)) if order else []
-
-
-def _marks(shifts: tuple[ShiftPart, ...]) -> list[str]:
-    """What stands for a shift in a unit's id: its initial, or its name where two shifts share an initial."""
-    initials = [shift.name[0].upper() for shift in shifts]
-    return initials if len(set(initials)) == len(initials) else [f"{shift.name}-" for shift in shifts]
-
-
-def _second(at: time) -> float:
-    return at.hour * 3600.0 + at.minute * 60 + at.second + at.microsecond / 1e6

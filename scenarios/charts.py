@@ -26,7 +26,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from dispatch.log import RunLog
-from dispatch.metrics import response_s
+from dispatch.metrics import called_for, response_s
 from geodata.city import City
 from geodata.grid import Level
 from geodata.network import RoadClass
@@ -66,10 +66,12 @@ def response_curves(log: RunLog, headline: Headline) -> Markup:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        seconds = response_s(log, headline.clock)
-        longest_s = 2 * max(found.limit_s for found in headline.classes)
+        called = called_for(log, headline.clock)
+        seconds = response_s(log, headline.clock)[called]
+        place_class = log.incidents.loc[called, "place_class"]
+        longest_s = 2 * max(headline.limits_s)
         for number, found in enumerate(headline.classes):
-            own = seconds[log.incidents["place_class"] == found.place_class]
+            own = seconds[place_class == found.place_class]
             if own.empty:
                 continue
             colour = PLACE_COLOUR[found.place_class]
@@ -77,10 +79,14 @@ def response_curves(log: RunLog, headline: Headline) -> Markup:
             share = np.arange(1, len(times) + 1) / len(own)
             until = np.r_[0, times, max(longest_s, times.max(initial=0))] / 60
             axes.step(until, np.r_[0, share, share[-1:] if len(share) else 0], where="post", color=colour, linewidth=2)
-            axes.vlines(found.limit_s / 60, 0, 1, color=colour, linewidth=1, linestyle="--")
-            axes.plot(found.limit_s / 60, found.share or 0.0, "o", color=colour, markersize=7, markeredgecolor="white")
+            said = ""
+            if found.limit_s is not None:
+                at, share_at = found.limit_s / 60, found.share or 0.0
+                axes.vlines(at, 0, 1, color=colour, linewidth=1, linestyle="--")
+                axes.plot(at, share_at, "o", color=colour, markersize=7, markeredgecolor="white")
+                said = f" ≤ {limit(found.limit_s)}"
             axes.annotate(
-                f"● {found.term.zh} {found.term.en}: {percent(found.share)} ≤ {limit(found.limit_s)}",
+                f"● {found.term.zh} {found.term.en}: {percent(found.share)}{said}",
                 (0.59, 0.3 - 0.1 * number),
                 xycoords="axes fraction",
                 color=colour,

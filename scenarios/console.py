@@ -21,11 +21,12 @@ from dispatch.metrics import share_within, utilisation, with_hour
 from dispatch.standard import Clock
 from geodata.city import City
 from geodata.sites import PlaceClass
+from scenarios.findings import limits_told
 from scenarios.run import Progress as Watch
 from scenarios.run import Run, silent
 from scenarios.schema import Scenario, known_keys
 from scenarios.study import StaffStudy
-from scenarios.terms import CLOCK, PART, PLACE_CLASS, PRIORITY, Term, Verdict, count, limit, minutes, verdict
+from scenarios.terms import CLOCK, PART, PLACE_CLASS, PRIORITY, TIER, Term, Verdict, count, limit, minutes, verdict
 from scenarios.terms import percent as page_percent
 
 WIDTH_WITHOUT_TERMINAL = 110
@@ -79,18 +80,39 @@ def run_tables(run: Run) -> list[RenderableType]:
         f"  {scenario.title_zh}\n" if scenario.title_zh else "\n",
         f"{run.city.title}, {days:g} {'day' if days == 1 else 'days'} from {start:%a %d %b %Y %H:%M}: "
         f"{count(incidents['total'])} incidents, {count(incidents['reached'])} reached, "
-        f"{count(incidents['unreached'])} never reached.\n",
+        f"{count(incidents['unreached'])} never reached{_in_vain(summary)}.\n",
     )
     if not incidents["total"]:
         return [head, Text("No incident was drawn: the run is too short or the demand too low.")]
-    return [head, _compliance(run), _explained(scenario), _busy(run), _late(summary)]
+    return [head, _compliance(run), _explained(run), *_tiers(run), _busy(run), _late(summary)]
+
+
+def _in_vain(summary: Mapping[str, Any]) -> str:
+    """Incidents that called for no response."""
+    results = summary["outcomes"]["by_result"]
+    told = {"withdrawn_in_time": "withdrawn before that", "duplicate": "second calls about others"}
+    return "".join(f", {count(results[name])} {what}" for name, what in told.items() if results[name])
+
+
+def _tiers(run: Run) -> list[RenderableType]:
+    """Each tier's own first arrival, where the standard asks for it."""
+    summary = run.summary
+    if summary["tiers"] is None:
+        return []
+    table = plain_table()
+    for head in ("tier", "limit", "units", "sent to"):
+        table.add_column(head, justify="left" if head == "tier" else "right")
+    for clock in Clock:
+        table.add_column(_clock_head(clock, run.scenario.standard.headline), justify="right")
+    for tier, row in summary["tiers"].items():
+        limit_s = summary["standard"]["tier_limits_s"][tier]
+        shares = (percent(row[clock.value]["share"]) for clock in Clock)
+        table.add_row(_both(TIER[int(tier)]), limit(limit_s), count(row["units"]), count(row["sent"]), *shares)
+    return [titled("Share of incidents that each tier reached within its own limit", table)]
 
 
 def _compliance(run: Run) -> Group:
     standard = run.scenario.standard
-    limits = ", ".join(
-        f"{limit(getattr(standard.limits_s, c.label))} {PLACE_CLASS[c.label].en}" for c in reversed(PlaceClass)
-    )
     table = plain_table()
     table.add_column(no_wrap=True)
     table.add_column("incidents", justify="right")
@@ -103,7 +125,7 @@ def _compliance(run: Run) -> Group:
     _group(table, run, "By priority", "priority", lambda p: _both(PRIORITY[int(p)]))
     _group(table, run, "By district", "district", lambda name: str(name) or "(outside)")
     _group(table, run, "By hour", "hours", str)
-    return titled(f"Share of incidents reached within {limits}", table)
+    return titled(f"Share of incidents reached within {limits_told(run.summary['standard']).en}", table)
 
 
 def _clock_head(clock: Clock, headline: Clock) -> str:
@@ -152,15 +174,15 @@ def _both(term: Term) -> str:
     return f"{term.en} {term.zh}"
 
 
-def _explained(scenario: Scenario) -> Text:
-    standard, desk_s = scenario.standard, scenario.demand.desk_mean_s
+def _explained(run: Run) -> Text:
+    standard, desk_s = run.scenario.standard, run.log.incidents["desk_s"].mean()
     clock = CLOCK[standard.headline.value].en
     target, amber = percent(standard.target_share, 0), percent(standard.amber_share, 0)
     marks = ", ".join(f"{mark} {stands.term.en}" for stands, mark in _MARK.items() if mark)
     return Text(
         f"* the headline clock, {clock}. Target {target}, nearly met from {amber}: {marks}.\n"
         "An incident that was never reached is not within its limit, and in no time column.\n"
-        f"Call handling takes {desk_s:g} s on average, so a circle timed from the call is tighter by that.\n",
+        f"Call handling took {desk_s:.0f} s on average, so a circle timed from the call is tighter by that.\n",
         "dim",
     )
 

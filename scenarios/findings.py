@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
 from dispatch.log import RunLog
-from dispatch.metrics import share_within, utilisation, within_limit
-from dispatch.standard import Clock
+from dispatch.metrics import called_for, late, share_within, utilisation
+from dispatch.standard import Clock, Reading
+from dispatch.units import UnitState
 from geodata.city import City
 from geodata.grid import Level
-from scenarios.build import units_of
 from scenarios.schema import Scenario
-from scenarios.terms import CLOCK, PLACE_CLASS, Term, Verdict, verdict
+from scenarios.terms import CLOCK, PLACE_CLASS, PRIORITY, TIER, Term, Verdict, limit, verdict
 
 N_WORST = 10
 FEW_INCIDENTS = 5
@@ -33,7 +34,8 @@ class ClassFinding:
 
     place_class: str
     term: Term
-    limit_s: float
+    limit_s: float | None
+    """None where limits follow something else beside the place."""
     incidents: int
     share: float | None
 
@@ -49,6 +51,10 @@ class Headline:
     clock_term: Term
     classes: tuple[ClassFinding, ...]
     """Vital, key, general."""
+    limits: Term
+    """What the limits are, in words."""
+    limits_s: tuple[float, ...]
+    """All of them, the shortest first."""
     total: int
     unreached: int
     """Among the total, and counted as late."""
@@ -72,7 +78,8 @@ class Headline:
 def headline_of(log: RunLog, summary: Mapping[str, Any], scenario: Scenario) -> Headline:
     standard, shares = summary["standard"], summary["share_within"]
     clock = Clock(standard["headline"])
-    incidents = log.incidents["place_class"].value_counts()
+    incidents = log.incidents.loc[called_for(log, clock), "place_class"].value_counts()
+    by_place = standard["readings"] == [Reading.PLACE_CLASS.value]
     return Headline(
         share=shares["overall"][clock],
         target=standard["target_share"],
@@ -83,12 +90,14 @@ def headline_of(log: RunLog, summary: Mapping[str, Any], scenario: Scenario) -> 
             ClassFinding(
                 place_class=name,
                 term=term,
-                limit_s=standard["limits_s"][name],
+                limit_s=standard["limits_s"][name] if by_place else None,
                 incidents=int(incidents.get(name, 0)),
                 share=shares["by_place_class"][name][clock],
             )
             for name, term in PLACE_CLASS.items()
         ),
+        limits=limits_told(standard),
+        limits_s=limits_of(standard),
         total=summary["incidents"]["total"],
         unreached=summary["incidents"]["unreached"],
         start=scenario.run.start,
@@ -96,21 +105,44 @@ def headline_of(log: RunLog, summary: Mapping[str, Any], scenario: Scenario) -> 
     )
 
 
+def limits_by(standard: Mapping[str, Any]) -> dict[Reading, list[tuple[Term, float]]]:
+    """The limits of each reading of the standard in a summary, with what they hold for."""
+    tables = {
+        Reading.PLACE_CLASS: [(term, standard["limits_s"][name]) for name, term in PLACE_CLASS.items()],
+        Reading.SEVERITY: [(term, standard["priority_limits_s"][str(p)]) for p, term in PRIORITY.items()],
+        Reading.ECHELON: [(TIER[int(tier)], limit_s) for tier, limit_s in standard["tier_limits_s"].items()],
+    }
+    return {reading: tables[reading] for reading in Reading if reading.value in standard["readings"]}
+
+
+def limits_of(standard: Mapping[str, Any]) -> tuple[float, ...]:
+    """All limits of the standard in a summary, the shortest first."""
+    return tuple(sorted({limit_s for table in limits_by(standard).values() for _, limit_s in table}))
+
+
+def limits_told(standard: Mapping[str, Any]) -> Term:
+    """The limits of the standard in a summary, in words."""
+    tables = limits_by(standard).values()
+    en = (", ".join(f"{limit(limit_s)} {term.en}" for term, limit_s in table) for table in tables)
+    zh = ("、".join(f"{term.zh}{limit_s / 60:g}分钟" for term, limit_s in table) for table in tables)
+    return Term("；".join(zh), "; ".join(en))
+
+
 def late_incidents(log: RunLog, clock: Clock) -> pd.DataFrame:
-    """The incidents not reached within their limit, those never reached among them."""
-    return log.incidents[~within_limit(log, clock)]
+    """The incidents not reached within their limit though they called for it, those never reached among them."""
+    return log.incidents[late(log, clock)]
 
 
 def cell_table(city: City, log: RunLog, clock: Clock) -> pd.DataFrame:
     """One row a cell of the grid, in its order: `code`, `name`, `name_en`, `district`, `incidents`, `late`, `share`
     within the limit, `p50_s`, `p90_s`; NaN where there is nothing to reckon with."""
     found = share_within(log, "cell", clock).reindex(city.grid.codes)
-    late = late_incidents(log, clock)["cell"].value_counts().reindex(city.grid.codes)
+    missed = late_incidents(log, clock)["cell"].value_counts().reindex(city.grid.codes)
     table = _named(city.grid.cells, "code")
     return table.assign(
         district=city.grid.ancestor(Level.DISTRICT).to_numpy(),
         incidents=found["incidents"].fillna(0).to_numpy(int),
-        late=late.fillna(0).to_numpy(int),
+        late=missed.fillna(0).to_numpy(int),
         share=found["share"].to_numpy(float),
         p50_s=found["p50_s"].to_numpy(float),
         p90_s=found["p90_s"].to_numpy(float),
@@ -120,28 +152,36 @@ def cell_table(city: City, log: RunLog, clock: Clock) -> pd.DataFrame:
 def worst_cells(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells of `cell_table` with the most late incidents; of equals the one with the smaller share within the
     limit, then by code."""
-    late = cells[cells["late"] > 0]
-    return late.sort_values(["late", "share", "code"], ascending=[False, True, True]).head(N_WORST)
+    some = cells[cells["late"] > 0]
+    return some.sort_values(["late", "share", "code"], ascending=[False, True, True]).head(N_WORST)
 
 
 def site_table(city: City, log: RunLog, clock: Clock) -> pd.DataFrame:
     """One row a site, in their order: `name`, `name_en`, `kind`, `place_class`, and of the incidents in its zone
     `incidents`, `late` and the `share` within their limit, NaN where there were none."""
     zones = np.asarray(city.sites.zones.geometry.array, object)
-    tree = shapely.STRtree(np.asarray(shapely.points(log.incidents[["x_m", "y_m"]].to_numpy())))
+    called = called_for(log, clock)
+    tree = shapely.STRtree(np.asarray(shapely.points(log.incidents.loc[called, ["x_m", "y_m"]].to_numpy())))
     zone, incident = tree.query(zones, predicate="intersects")
-    is_late = ~within_limit(log, clock).to_numpy()
+    is_late = late(log, clock)[called].to_numpy()
     incidents = np.bincount(zone, minlength=len(zones))
-    late = np.bincount(zone, is_late[incident], minlength=len(zones)).astype(int)
-    share = np.divide(incidents - late, incidents, out=np.full(len(zones), np.nan), where=incidents > 0)
+    missed = np.bincount(zone, is_late[incident], minlength=len(zones)).astype(int)
+    share = np.divide(incidents - missed, incidents, out=np.full(len(zones), np.nan), where=incidents > 0)
     table = _named(city.sites.table, "kind", "place_class")
-    return table.assign(incidents=incidents, late=late, share=share)
+    return table.assign(incidents=incidents, late=missed, share=share)
 
 
-def post_table(city: City, log: RunLog, scenario: Scenario) -> pd.DataFrame:
-    """One row a post, in their order: `name`, `name_en`, `kind`, `units` (ids), `incidents` that they went to, and
-    their `utilisation`; NaN where no unit was on duty."""
-    units = pd.DataFrame([{"unit_id": unit.id, "post": unit.post} for unit in units_of(scenario, city)])
+def standing_posts(log: RunLog) -> NDArray[np.int64]:
+    """Rows of the posts that are home to units which stand by there, and do not patrol."""
+    states = log.unit_states
+    patrols = states.loc[states["state"] == UnitState.PATROLLING.label, "unit_id"].unique()
+    return np.unique(log.units.loc[~log.units["unit_id"].isin(patrols), "post"].to_numpy(np.int64))
+
+
+def post_table(city: City, log: RunLog) -> pd.DataFrame:
+    """One row a post, in their order: `name`, `name_en`, `kind`, `units` (ids) that are based there, `incidents` that
+    they went to, and their `utilisation`; NaN where no unit was on duty."""
+    units = log.units[["unit_id", "post"]]
     by_post = units.join(utilisation(log), on="unit_id").groupby("post")
     rows = range(len(city.posts))
     table = _named(city.posts.table, "kind")

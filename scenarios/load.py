@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from geodata.errors import Fault, InputError
 from scenarios.schema import Part, Scenario, known_keys, part_of
+from scenarios.schema.roads import is_wkt
 
 LIBRARY = Path(__file__).parent / "library"
 HEAD = "# The scenario as resolved: every default is filled in. To run it again: patrol run {name}\n\n"
@@ -48,7 +49,7 @@ def find_scenario(name: str) -> Path:
 
 
 def load_scenario(path: Path | str) -> Scenario:
-    """Read a scenario file; its city's path becomes absolute.
+    """Read a scenario file; the paths in it become absolute.
 
     Raises:
         InputError: with a fault for each unknown key, missing key and impossible value.
@@ -64,11 +65,11 @@ def load_scenario(path: Path | str) -> Scenario:
 
 
 def resolve(data: Mapping[str, Any], *, source: str, folder: Path, lines: Mapping[str, int] | None = None) -> Scenario:
-    """The scenario that a mapping of keys means, every default filled in and the city's path made absolute.
+    """The scenario that a mapping of keys means, every default filled in and its paths made absolute.
 
     Args:
         source: what faults name as their file.
-        folder: what the city's path is relative to.
+        folder: what paths are relative to.
         lines: the line of each dotted key, where they are known.
 
     Raises:
@@ -78,11 +79,35 @@ def resolve(data: Mapping[str, Any], *, source: str, folder: Path, lines: Mappin
         scenario = Scenario.model_validate(dict(data))
     except ValidationError as error:
         raise InputError(*(_fault(source, detail, lines or {}) for detail in _root_faults(error))) from error
-    if scenario.city.path is None:
-        return scenario
-    absolute = (folder / Path(scenario.city.path).expanduser()).resolve()
-    city = scenario.city.model_copy(update={"path": absolute.as_posix()})
-    return scenario.model_copy(update={"city": city})
+    return _anchored(scenario, folder)
+
+
+def _anchored(scenario: Scenario, folder: Path) -> Scenario:
+    """With the paths of a file in a folder made absolute, so that it means the same wherever it is written again."""
+
+    def absolute(path: str) -> str:
+        return (folder / Path(path).expanduser()).resolve().as_posix()
+
+    city, demand, dispatch, travel = scenario.city, scenario.demand, scenario.dispatch, scenario.travel
+    own = {name for name in (dispatch.policy, dispatch.relief, dispatch.move_up) if name and "." in name}
+    changed: dict[str, Part] = {
+        "demand": demand.model_copy(
+            update={key: absolute(path) for key in ("history", "fitted") if (path := getattr(demand, key))}
+        ),
+        "travel": travel.model_copy(
+            update={
+                "closures": tuple(
+                    closure if is_wkt(closure.area) else closure.model_copy(update={"area": absolute(closure.area)})
+                    for closure in travel.closures
+                )
+            }
+        ),
+    }
+    if city.path is not None:
+        changed["city"] = city.model_copy(update={"path": absolute(city.path)})
+    if own or dispatch.folder is not None:
+        changed["dispatch"] = dispatch.model_copy(update={"folder": absolute(dispatch.folder or ".")})
+    return scenario.model_copy(update=changed)
 
 
 def dump(scenario: Scenario, name: str = "scenario.toml") -> str:
@@ -148,7 +173,8 @@ def _nearest_key(loc: tuple[int | str, ...]) -> tuple[str, str]:
     """What was expected in place of an unknown key, and the mend."""
     part: type[Part] = Scenario
     for step in loc[:-1]:
-        if isinstance(step, str):
+        # a number of a list and a name of one's own stand between two tables
+        if isinstance(step, str) and step in part.model_fields:
             part = part_of(part.model_fields[step].annotation) or part
     here, typed = list(part.model_fields), str(loc[-1])
     expected = f"one of {', '.join(here)}"
@@ -167,6 +193,9 @@ _TYPES = {
     "int_type": "a whole number",
     "string_type": "text in quotes",
     "datetime_type": "a date and time without quotes, such as 2026-06-01T08:00:00",
+    "date_type": "a date without quotes, such as 2026-10-01",
+    "dict_type": "a table",
+    "bool_type": "true or false",
     "time_type": 'a time of day, such as "08:00"',
     "model_type": "a table",
     "tuple_type": "a list",
@@ -219,7 +248,13 @@ def _each_line(text: str) -> Iterator[tuple[str, int]]:
     table, seen = "", dict[str, int]()
     for number, line in enumerate(text.splitlines(), 1):
         if header := _TABLE.match(line):
-            table = header[2]
+            table = ""
+            *above, last = header[2].split(".")
+            for step in above:
+                table = f"{table}.{step}".removeprefix(".")
+                # a table below a list belongs to the last of it
+                table += f"[{seen[table]}]" if table in seen else ""
+            table = f"{table}.{last}".removeprefix(".")
             if header[1] == "[[":
                 seen[table] = seen.get(table, -1) + 1
                 table = f"{table}[{seen[table]}]"

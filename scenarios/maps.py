@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import pandas as pd
 from dispatch.log import RunLog
 from geodata.city import City
 from geodata.reach import reach_lines
-from scenarios.build import travel_of, turn_out_by_post, units_of
+from geodata.travel import Rows
+from scenarios.build import travel_of, turn_out_by_post
 from scenarios.compact import Encoder, Shapes
 from scenarios.findings import (
     FEW_INCIDENTS,
@@ -23,8 +24,10 @@ from scenarios.findings import (
     late_incidents,
     post_table,
     site_table,
+    standing_posts,
     worst_cells,
 )
+from scenarios.kinds import main_kind
 from scenarios.mappage import SYMBOLS, backdrop_data, drawn, extent, inside, page, symbol
 from scenarios.schema import Scenario
 from scenarios.terms import PLACE_COLOUR, Verdict, count, kind, limit, minutes, pages, percent
@@ -61,31 +64,36 @@ def render_map(
     cells = cell_table(city, log, headline.clock)
     worst = worst_cells(cells)
     late = late_incidents(log, headline.clock)
-    reach = _reach(city, scenario, encoder)
+    manned = standing_posts(log)
+    reach = _reach(city, scenario, manned, headline.limits_s, encoder)
     data = backdrop_data(city, encoder) | {
         "reach": reach,
         "cells": _cells(city, cells, headline, encoder),
         "worst": worst.index.tolist(),
         "late": encoder.points(late[["x_m", "y_m"]].to_numpy()),
         "sites": _sites(city, log, headline, encoder),
-        "posts": _posts(city, log, scenario, encoder),
+        "posts": _posts(city, log, encoder),
     }
-    panel = _panel(city, worst, headline, scenario, reach)
+    panel = _panel(city, worst, headline, scenario, manned, reach)
     return page(f"{city.title} · 1-3-5", panel, data, "map.js", LAYERS, tiles=tiles)
 
 
-def _reach(city: City, scenario: Scenario, encoder: Encoder) -> list[dict[str, Any]]:
-    """One entry a limit, the longest first, so that what is reached sooner is drawn over it."""
-    manned = np.unique([unit.post for unit in units_of(scenario, city)])
+def _reach(
+    city: City, scenario: Scenario, manned: Rows, limits_s: Sequence[float], encoder: Encoder
+) -> list[dict[str, Any]]:
+    """One entry a limit, the longest first, so that what is reached sooner is drawn over it; none where no unit stands
+    by at a post."""
+    if not len(manned):
+        return []
     bands = reach_lines(
         travel_of(scenario, city),
         city.posts.positions.take(manned),
-        _limits(scenario),
+        limits_s,
         REACH_HOUR,
-        scenario.units.speed_factor,
+        main_kind(scenario).speed_factor,
         turn_out_by_post(scenario.units.turn_out_s, city)[manned],
     )
-    colour = dict(zip(_limits(scenario), (*REACH_COLOUR, *REACH_COLOUR[-1:] * 9), strict=False))
+    colour = dict(zip(limits_s, (*REACH_COLOUR, *REACH_COLOUR[-1:] * 9), strict=False))
     return [
         {
             "limit_s": limit_s,
@@ -96,11 +104,6 @@ def _reach(city: City, scenario: Scenario, encoder: Encoder) -> list[dict[str, A
         for limit_s, lines in zip(bands["limit_s"][::-1], bands.geometry[::-1], strict=True)
         if not lines.is_empty
     ]
-
-
-def _limits(scenario: Scenario) -> list[float]:
-    """The standard's limits, the shortest first."""
-    return sorted(set(scenario.standard.limits_s.model_dump().values()))
 
 
 def _cells(city: City, cells: pd.DataFrame, headline: Headline, encoder: Encoder) -> dict[str, Any]:
@@ -151,14 +154,15 @@ def _site_rows(site: Any, found: ClassFinding) -> list[tuple[str, str]]:
     rows = [
         ("类别 Kind", kind(site.kind)),
         ("等级 Class", f"{found.term.zh} {found.term.en}"),
-        ("时限 Limit", limit(found.limit_s)),
     ]
+    if found.limit_s is not None:
+        rows.append(("时限 Limit", limit(found.limit_s)))
     if site.incidents:
         rows += [("警情 Incidents here", count(site.incidents)), ("达标率 Within the limit", percent(site.share))]
     return rows
 
 
-def _posts(city: City, log: RunLog, scenario: Scenario, encoder: Encoder) -> list[dict[str, Any]]:
+def _posts(city: City, log: RunLog, encoder: Encoder) -> list[dict[str, Any]]:
     places = encoder.points(inside(city.posts.table.geometry))
     return [
         {
@@ -172,13 +176,13 @@ def _posts(city: City, log: RunLog, scenario: Scenario, encoder: Encoder) -> lis
                 ("利用率 Utilisation", percent(post["utilisation"])),
             ],
         }
-        for at, post in zip(places, post_table(city, log, scenario).to_dict("records"), strict=True)
+        for at, post in zip(places, post_table(city, log).to_dict("records"), strict=True)
     ]
 
 
-def _panel(city: City, worst: pd.DataFrame, headline: Headline, scenario: Scenario, reach: Any) -> str:
+def _panel(city: City, worst: pd.DataFrame, headline: Headline, scenario: Scenario, manned: Rows, reach: Any) -> str:
     target, amber = percent(headline.target, 0), percent(headline.amber, 0)
-    turn_out = sorted({unit.turn_out_post_s for unit in units_of(scenario, city)})
+    turn_out = np.unique(turn_out_by_post(scenario.units.turn_out_s, city)[manned]).tolist()
     bands = {band["limit_s"]: band["colour"] for band in reversed(reach)}
     return (
         pages()
@@ -196,7 +200,7 @@ def _panel(city: City, worst: pd.DataFrame, headline: Headline, scenario: Scenar
             few=FEW_INCIDENTS,
             bands=bands,
             turn_out=" / ".join(f"{seconds:g}" for seconds in turn_out),
-            units=scenario.units,
+            siren=main_kind(scenario).speed_factor,
             symbols={name: symbol(name) for name in SYMBOLS},
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from importlib import metadata
 from typing import Any
@@ -15,6 +15,7 @@ from dispatch.log import RunLog
 from dispatch.metrics import share_within, utilisation, with_hour
 from dispatch.planning.coverage import coverage
 from dispatch.standard import Clock
+from dispatch.units import KINDS
 from geodata.city import City
 from geodata.sites import SITE_RADIUS_M
 from geodata.speeds import NIGHT_HOURS, PEAK_HOURS
@@ -32,10 +33,18 @@ from scenarios.findings import (
     site_table,
     worst_cells,
 )
+from scenarios.kinds import kinds_used, main_kind
 from scenarios.schema import Scenario, ShiftPart, known_keys
-from scenarios.terms import CLOCK, INCIDENT_TYPE, PART, PART_COLOUR, PLACE_CLASS, PRIORITY, Term, limit, own_file, pages
+from scenarios.schema.patrol import STAND_BY
+from scenarios.terms import CLOCK, INCIDENT_TYPE, PART, PART_COLOUR, PLACE_CLASS, PRIORITY, Term, own_file, pages
 
 N_SITES = 15
+KIND_MEANING = {
+    "speed_factor": "On the road's speed when driving with siren (1.0–1.6)",
+    "driving": "On the way to an incident",
+    "echelon": "Its tier, minutes",
+}
+"""What is assumed of a kind of units."""
 BASIS = {
     "A": Term("假设", "assumed"),
     "D": Term("推算", "derived from published figures"),
@@ -96,14 +105,16 @@ def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario:
             parts=PART,
             part_colours=PART_COLOUR,
             n_units=len(use),
+            forces=_forces(scenario),
+            siren=main_kind(scenario).speed_factor,
             mean_use=summary["utilisation"]["mean"],
             busiest=use["utilisation"].max(),
             n_over=int((use["utilisation"] > charts.WORKLOAD_CEILING).sum()),
             ceiling=charts.WORKLOAD_CEILING,
-            posts=post_table(city, log, scenario).to_dict("records"),
+            posts=post_table(city, log).to_dict("records"),
             cells=worst_cells(cells).to_dict("records"),
             sites=_worst_sites(site_table(city, log, clock)),
-            coverage=_coverage(city, scenario),
+            coverage=_coverage(city, scenario, headline.limits_s),
             values=_values(scenario),
             few=FEW_INCIDENTS,
             reach_hour=REACH_HOUR,
@@ -147,14 +158,12 @@ def _groups(city: City, log: RunLog, headline: Headline) -> list[dict[str, Any]]
 
 def _sentence(headline: Headline) -> Term:
     """What the headline number means."""
-    spoken = [f"{limit(found.limit_s)} {found.term.en}" for found in headline.classes]
-    zh = "、".join(f"{found.term.zh}{found.limit_s / 60:g}分钟" for found in headline.classes)
     if headline.share is None:
         return Term("本次运行没有警情。", "There was no incident in this run.")
     of_hundred = f"{100 * headline.share:.0f}"
     return Term(
-        f"每100起警情中，{of_hundred}起在时限内有警力到达（{zh}），{headline.clock_term.zh}计时；从未到达的计为超时。",
-        f"Of every 100 incidents, {of_hundred} were reached within the limit of their place ({', '.join(spoken)}), "
+        f"每100起警情中，{of_hundred}起在时限内有警力到达（{headline.limits.zh}），{headline.clock_term.zh}计时；从未到达的计为超时。",
+        f"Of every 100 incidents, {of_hundred} were reached within their limit ({headline.limits.en}), "
         f"{headline.clock_term.en}; those never reached count as late.",
     )
 
@@ -187,15 +196,14 @@ def _worst_sites(sites: pd.DataFrame) -> list[dict[Any, Any]]:
     return [row | {"term": PLACE_CLASS[row["place_class"]]} for row in worst.to_dict("records")]
 
 
-def _coverage(city: City, scenario: Scenario) -> list[dict[Any, Any]]:
+def _coverage(city: City, scenario: Scenario, limits_s: Sequence[float]) -> list[dict[Any, Any]]:
     """What the posts reach within each limit when every unit is there and free."""
-    limits_s = sorted(set(scenario.standard.limits_s.model_dump().values()))
     table = coverage(
         city,
         travel_of(scenario, city),
         minutes=[limit_s / 60 for limit_s in limits_s],
         hour=REACH_HOUR,
-        speed_factor=scenario.units.speed_factor,
+        speed_factor=main_kind(scenario).speed_factor,
         turn_out_s=turn_out_by_post(scenario.units.turn_out_s, city),
     )
     return table.assign(limit_s=limits_s).to_dict("records")
@@ -207,17 +215,38 @@ def _values(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {mark: [] for mark in BASIS}
     for key in known_keys():
         mark = re.search(r"\s*\[([ADPL])\]", key.description)
-        if mark and "[]" not in key.place:
+        if mark and not re.search(r"\[\]|\bNAME\b", key.place) and _holds(scenario, key.place):
             value, default = _at(scenario, key.place), _at(silent, key.place)
             meaning = key.description.replace(mark[0], "").rstrip(".")
-            if value is not None:
+            if value not in (None, ()):
                 row = {"key": key.place, "meaning": meaning, "value": _typed(value), "own": value != default}
                 found[mark[1]].append(row)
+    found["A"] += _kinds(scenario)
     return found
 
 
+def _holds(scenario: Scenario, place: str) -> bool:
+    """Whether a key has a say in this scenario."""
+    part = place.split(".", maxsplit=1)[0]
+    if part == "patrol":
+        return STAND_BY not in {(group.patrol or scenario.patrol).form for group in scenario.units.forces}
+    recorded = scenario.demand.history is not None or scenario.demand.fitted is not None
+    return not (part == "demand" and recorded)
+
+
+def _kinds(scenario: Scenario) -> Iterator[dict[str, Any]]:
+    """What the kinds of units are taken to be."""
+    for kind in kinds_used(scenario):
+        usual = KINDS.get(kind.name)
+        for name, meaning in KIND_MEANING.items():
+            value = getattr(kind, name)
+            own = usual is None or value != getattr(usual, name)
+            yield {"key": f"{kind.name}.{name}", "meaning": meaning, "value": _typed(value), "own": own}
+
+
 def _at(scenario: Scenario, place: str) -> Any:
-    return reduce(getattr, place.split("."), scenario)
+    """The value of a key, None where a table above it is left out."""
+    return reduce(lambda part, name: None if part is None else getattr(part, name), place.split("."), scenario)
 
 
 def _typed(value: Any) -> str:
@@ -226,6 +255,13 @@ def _typed(value: Any) -> str:
     if isinstance(value, ShiftPart):
         return f"{value.name} {value.start:%H:%M}–{value.end:%H:%M}"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _forces(scenario: Scenario) -> str:
+    """How many units of which kind are on duty in each shift."""
+    if not scenario.units.groups:
+        return str(scenario.units.count)
+    return ", ".join(f"{group.count} {group.kind}" for group in scenario.units.groups)
 
 
 def _fixed() -> list[tuple[str, str]]:

@@ -33,10 +33,10 @@ from dispatch.engine import simulate
 from dispatch.metrics import summarise
 from geodata.city import City
 from geodata.errors import Fault, InputError
-from geodata.routing import RoadTravel
 from geodata.sites import PlaceClass
-from scenarios.build import build_problem, check_fit, travel_of
+from scenarios.build import build_problem, check_fit
 from scenarios.load import dump
+from scenarios.roads import Travels, travels_of
 from scenarios.run import Progress, silent, write_whole
 from scenarios.schema import Scenario
 
@@ -148,10 +148,10 @@ Task = tuple[int, int]
 Answer = tuple[dict[str, Any], bool]
 
 
-def _one(scenario: Scenario, runs: Path, city: City, travel: RoadTravel, task: Task) -> Answer:
+def _one(scenario: Scenario, runs: Path, city: City, travels: Travels, task: Task) -> Answer:
     """The figures of one run, and whether they were found finished."""
     n_units, replication = task
-    problem = build_problem(scenario, city, replication, n_units, travel)
+    problem = build_problem(scenario, city, replication, n_units, travels)
     path = runs / f"{n_units:04d}-{replication:04d}-{problem.digest[:16]}.json"
     ours = {"version": version("patrol135"), "digest": problem.digest}
     if path.is_file():
@@ -176,8 +176,8 @@ def _one(scenario: Scenario, runs: Path, city: City, travel: RoadTravel, task: T
     return figure, False
 
 
-Work = Callable[[City, RoadTravel, Task], Answer]
-_place: tuple[City, RoadTravel] | None = None
+Work = Callable[[City, Travels, Task], Answer]
+_place: tuple[City, Travels] | None = None
 """In a worker process: the city and its travel times, shared by the worker's runs."""
 
 
@@ -187,8 +187,8 @@ def _executor(
 ) -> Iterator[Callable[[Work, Sequence[Task]], Iterator[Answer]]]:
     """What runs tasks in any order: here, or on processes that map one saved copy of the city."""
     if workers == 1:
-        travel = travel_of(scenario, city)
-        yield lambda work, tasks: (work(city, travel, task) for task in tasks)
+        travels = travels_of(scenario, city)
+        yield lambda work, tasks: (work(city, travels, task) for task in tasks)
         return
     with tempfile.TemporaryDirectory(prefix="patrol-") as scratch:
         saved = Path(scratch) / "city"
@@ -213,7 +213,7 @@ def _open(scenario: Scenario, saved: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _place  # noqa: PLW0603 - a worker process opens its city once
     city = City.load(saved)
-    _place = city, travel_of(scenario, city)
+    _place = city, travels_of(scenario, city)
 
 
 def _in_worker(work: Work, task: Task) -> Answer:

@@ -44,6 +44,11 @@ PART = {
     "turn_out": Term("出动准备", "turn-out"),
     "travel": Term("路途", "travel"),
 }
+TIER = {
+    1: Term("最小应急单元", "the smallest units at hand"),
+    3: Term("巡逻车组", "patrol cars"),
+    5: Term("市级和武装力量", "city and armed units"),
+}
 PRIORITY = {1: Term("一级", "P1"), 2: Term("二级", "P2"), 3: Term("三级", "P3"), 4: Term("四级", "P4")}
 
 KIND = {
@@ -130,8 +135,10 @@ def minutes(seconds: float | None) -> str:
     return f"{whole // 60}:{whole % 60:02d}"
 
 
-def limit(seconds: float) -> str:
-    """A limit as it is spoken of: `3 min`, or `90 s` where it is no whole number of minutes."""
+def limit(seconds: float | None) -> str:
+    """A limit as it is spoken of: `3 min`, or `90 s` where it is no whole number of minutes; a dash for none."""
+    if seconds is None:
+        return "–"
     return f"{seconds / 60:.0f} min" if seconds % 60 == 0 else f"{seconds:.0f} s"
 
 
