@@ -68,13 +68,14 @@ class Case(NamedTuple):
     """As of `preventable` on that clock: a row if it is."""
 
 
-def moments(log: RunLog, incident: int) -> tuple[float, float]:
-    """When units could first be ordered to an incident, and when the first was; where none was, the former twice."""
-    row = log.incidents.iloc[incident]
-    ready_s, ordered_s = float(row["ready_s"]), float(row["ordered_s"])
-    if np.isnan(ordered_s) and row["outcome"] in ("duplicate", "withdrawn") and not row["cleared_s"] > ready_s:
-        return np.nan, np.nan
-    return ready_s, ready_s if np.isnan(ordered_s) else ordered_s
+def moments(log: RunLog) -> tuple[Floats, Floats]:
+    """(n,) when units could first be ordered to each incident, and when the first was; where none was, the former
+    twice; NaN where the incident was over before."""
+    incidents = log.incidents
+    ready_s, ordered_s = incidents["ready_s"].to_numpy(float), incidents["ordered_s"].to_numpy(float)
+    at_the_desk = np.isnan(ordered_s) & (incidents["cleared_s"].to_numpy(float) <= ready_s)
+    ready_s = np.where(at_the_desk, np.nan, ready_s)
+    return ready_s, np.where(np.isnan(ordered_s), ready_s, ordered_s)
 
 
 def decisions(
@@ -101,10 +102,10 @@ def decisions(
     asker = _Asker(at or Whereabouts(problem, log))
     ids = range(len(log.incidents)) if incidents is None else incidents
     found = []
+    _, at_s = moments(log)
     for incident in ids:
-        _, at_s = moments(log, incident)
-        if not np.isnan(at_s):
-            found.append(asker.table(incident, at_s, nearest))
+        if not np.isnan(at_s[incident]):
+            found.append(asker.table(incident, float(at_s[incident]), nearest))
     return pd.concat(found, ignore_index=True) if found else asker.nothing()
 
 
@@ -132,10 +133,10 @@ def preventable(
     asker = _Asker(at or Whereabouts(problem, log))
     missed = log.incidents.loc[late(log, clock), "incident_id"]
     wanted = missed if incidents is None else missed[missed.isin(list(incidents))]
+    ready_s, ordered_s = moments(log)
     rows = []
     for incident in wanted.tolist():
-        ready_s, ordered_s = moments(log, incident)
-        for at_s in dict.fromkeys((ordered_s, ready_s)):
+        for at_s in dict.fromkeys((float(ordered_s[incident]), float(ready_s[incident]))):
             if not np.isnan(at_s) and (best := asker.in_time(incident, at_s, clock)) is not None:
                 rows.append((incident, problem.units[best[0]].id, at_s, *best[1:]))
                 break
@@ -158,7 +159,7 @@ def explain(problem: Problem, log: RunLog, incident: int, nearest: int = NEAREST
     at = Whereabouts(problem, log)
     asker = _Asker(at)
     row = log.incidents.iloc[incident]
-    ready_s, at_s = moments(log, incident)
+    ready_s, at_s = (float(seconds[incident]) for seconds in moments(log))
     split = parts(log)
     own = split[split["incident_id"] == incident].drop(columns="incident_id")
     return Case(
@@ -187,18 +188,14 @@ class _Asker:
         driving = np.array([unit.kind.driving for unit in units], object)
         self.fleets = [(problem.travel[name], np.flatnonzero(driving == name)) for name in dict.fromkeys(driving)]
         """The rows of the units that drive alike, with their travel times."""
-        self.sent = at.log.assignments.groupby("incident_id", sort=False).indices
-        self.free_s = self._free_s()
-
-    def _free_s(self) -> dict[tuple[int, int], list[tuple[float, float]]]:
-        """When each unit was free of an incident to which it was ordered at a second, by incident and unit."""
-        sent = self.at.log.assignments
-        numbers = sent["unit_id"].map(self.at.number)
-        found: dict[tuple[int, int], list[tuple[float, float]]] = {}
-        columns = (sent["incident_id"], numbers, sent["ordered_s"], sent["cleared_s"])
-        for incident, unit, ordered_s, cleared_s in zip(*(c.tolist() for c in columns), strict=True):
-            found.setdefault((incident, unit), []).append((ordered_s, cleared_s))
-        return found
+        self.orders: dict[int, list[tuple[int, float, float, float]]] = {}
+        """By incident: the units that were ordered, when, in how many seconds they were expected, and when they were
+        free of it."""
+        sent = at.log.assignments
+        columns = (sent[name] for name in ("incident_id", "ordered_s", "expected_s", "cleared_s"))
+        numbers = sent["unit_id"].map(at.number).tolist()
+        for unit, incident, *seconds in zip(numbers, *(column.tolist() for column in columns), strict=True):
+            self.orders.setdefault(incident, []).append((unit, *seconds))
 
     def nothing(self) -> pd.DataFrame:
         names: dict[str, Any] = {
@@ -219,9 +216,8 @@ class _Asker:
 
     def sent_at(self, incident: int, at_s: float) -> dict[int, float]:
         """The units that were ordered at a second, with the seconds that were expected of each."""
-        rows = self.at.log.assignments.iloc[self.sent.get(incident, [])]
-        now = rows[rows["ordered_s"] == at_s]
-        return {self.at.number[u]: float(s) for u, s in zip(now["unit_id"], now["expected_s"], strict=True)}
+        orders = self.orders.get(incident, [])
+        return {unit: expected_s for unit, ordered_s, expected_s, _ in orders if ordered_s == at_s}
 
     def could_come(self, picture: Picture, incident: int) -> Bools:
         """(n_units,) who could have been sent, whatever their kind: the free, and for P1 those at a meal."""
@@ -305,8 +301,8 @@ class _Asker:
         """When a unit that is not free will be, as it turned out; NaN for one that is, or never was again."""
         state, row = picture.state[unit], int(picture.row[unit])
         if state in ENGAGED:
-            spans = self.free_s.get((int(incidents[unit]), unit), [])
-            return next((end for begin, end in reversed(spans) if begin <= picture.at_s), np.nan)
+            orders = reversed(self.orders.get(int(incidents[unit]), []))
+            return next((end for u, begin, _, end in orders if u == unit and begin <= picture.at_s), np.nan)
         return float(self.at.end_s[row]) if state in (UnitState.MEAL, UnitState.OUT_OF_SERVICE) else np.nan
 
     def reasons(

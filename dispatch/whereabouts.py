@@ -179,7 +179,9 @@ class Whereabouts:
         for unit in np.flatnonzero(state == UnitState.MEAL).tolist():
             post[unit] = self._post_of_meal(int(row[unit]))
         available = np.isin(state, READY)
-        for unit in np.flatnonzero(available).tolist():
+        # who stands by at a post, patrols or moves up is on duty; who drives back, or is held up by closures, may be on
+        # the way home
+        for unit in np.flatnonzero((state == UnitState.RETURNING) | ((state == UnitState.IDLE) & (post < 0))).tolist():
             available[unit] = self._on_duty(self.problem.units[unit], int(row[unit]), at_s)
         turn_out_s = self._turn_out_s[self._units, (post >= 0).astype(np.int64)]
         return Picture(at_s, row, state, Positions(edge, offset_m), post, available, turn_out_s)
@@ -267,7 +269,8 @@ class Whereabouts:
         return {(int(i), int(u)): int(c) for i, u, c in zip(sent["incident_id"], units, sent["centre"], strict=True)}
 
     def _place_on_patrol(self, row: int) -> Position:
-        """Where a unit that drives back to its patrol takes it up again: where it left it, or at the beginning."""
+        """Where a unit that drives back to its patrol takes it up again: where it left it in this span of its duty, or
+        at the beginning."""
         patrol = self.problem.units[int(self.unit[row])].patrol
         if patrol is None:
             raise ValueError(f"unit_states, row {row}: back to a patrol, but the unit has none")
@@ -275,8 +278,10 @@ class Whereabouts:
         if ahead != NOWHERE and self.state[ahead] == UnitState.PATROLLING:
             phase_s = float(self.phase_s[ahead])
         else:
+            duty = self.problem.units[int(self.unit[row])].duty or ()
+            began_s = max((span.begin_s for span in duty if span.begin_s <= self.start_s[row]), default=-np.inf)
             behind = self.before(row)
-            while behind != NOWHERE and self.state[behind] != UnitState.OUT_OF_SERVICE:
+            while behind != NOWHERE and self.end_s[behind] > began_s:
                 if self.state[behind] == UnitState.PATROLLING:
                     phase_s = float(self.phase_s[behind] + self.end_s[behind] - self.start_s[behind])
                     break

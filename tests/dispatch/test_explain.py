@@ -111,8 +111,9 @@ def test_preventable_agrees_with_asking_every_unit_alone(small_city: City, clock
     found = preventable(problem, log, clock)
     at = Whereabouts(problem, log)
     expected = set()
+    when = np.stack(moments(log), axis=1)
     for number in log.incidents.loc[late(log, clock), "incident_id"]:
-        if any(by_brute_force(at, number, at_s, clock) for at_s in moments(log, number) if not np.isnan(at_s)):
+        if any(by_brute_force(at, number, at_s, clock) for at_s in when[number] if not np.isnan(at_s)):
             expected.add(number)
     assert set(found["incident_id"]) == expected
     assert len(expected) >= 2
@@ -180,7 +181,7 @@ def hand(problem: Problem, specs: Sequence[UnitSpec], spans: Sequence[dict], **t
     )
     row = incident(0, 0.0, ordered_s=60.0, rolling_s=90.0, arrived_s=500.0, cleared_s=900.0, first_unit="A") | told
     orders = [] if np.isnan(row["ordered_s"]) else [order(0, "A", 60.0, arrived_s=500.0, expected_s=200.0)]
-    orders.append(order(7, "busy", 10.0, cleared_s=777.0))
+    orders += [order(7, "busy", 10.0, cleared_s=777.0) for spec in specs if spec.id == "busy"]
     far = {"edge": posts[1].edge, "offset_m": posts[1].offset_m, "post": 1}
     own = states("A", ("idle", 0.0, far), ("turn_out", 60.0, far | {"incident_id": 0}), ("end", 900.0, far))
     units = (UnitSpec(id="A", post=1), *specs)
