@@ -210,5 +210,41 @@ def staff(
     print(f"\nTable  {folder / 'staffing.csv'}")
 
 
+@app.command()
+def compare(
+    scenario: ScenarioName,
+    policies: Annotated[
+        str | None, typer.Option(help="Names with commas.", show_default="all that are built in")
+    ] = None,
+    replications: Annotated[int, typer.Option(min=1, help="Draws of the demand; each policy meets them all.")] = 5,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one a core")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the study; a stopped one goes on there.", show_default="out/NAME-policies"),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Whom to send? Run a scenario under each dispatch policy on the same incidents and compare."""
+    from scenarios.build import open_city
+    from scenarios.compare import VARIANTS, compare_study
+    from scenarios.console import compare_tables, console, watch
+    from scenarios.load import find_scenario, load_scenario
+
+    asked = load_scenario(find_scenario(scenario))
+    names = tuple(VARIANTS) if policies is None else tuple(name.strip() for name in policies.split(","))
+    folder = out or Path("out") / f"{asked.name}-policies"
+    with watch(quiet) as progress:
+        progress("City", 0)
+        city = open_city(asked.city)
+        progress("City", 1)
+        table = compare_study(
+            asked, city, names, replications=replications, workers=workers, folder=folder, progress=progress
+        )
+    screen = console()
+    for part in compare_tables(table, asked):
+        screen.print(part)
+    print(f"\nTable  {folder / 'policies.csv'}")
+
+
 if __name__ == "__main__":
     main()

@@ -309,6 +309,39 @@ def staff_answer(study: StaffStudy) -> str:
     return answer
 
 
+def compare_tables(table: pd.DataFrame, scenario: Scenario) -> list[RenderableType]:
+    """The table of a comparison of policies."""
+    shown = plain_table()
+    heads = ("policy", "within\nlimit %", "95 %\ninterval", "P1\n%", "mean\nmin:s", "P90\nmin:s", "busy\n%", "gain")
+    for head in heads:
+        shown.add_column(head, justify="left" if head == "policy" else "right", no_wrap=True)
+    shown.add_column("beside\nnearest")
+    colour = {"better": "green", "worse": "red"}
+    for row in table.to_dict("records"):
+        several = row["replications"] > 1
+        half = 50 * (row["gain_high"] - row["gain_low"])
+        gain = f"{100 * row['gain']:+.1f}" + (f" ± {half:.1f}" if several else "")
+        shown.add_row(
+            str(row["policy"]),
+            _points(row["share"]),
+            f"{_points(row['share_low'])}–{_points(row['share_high'])}" if several else "–",
+            _points(row["p1_share"]),
+            minutes(row["mean_s"]),
+            minutes(row["p90_s"]),
+            _points(row["utilisation"]),
+            gain if row["verdict"] else "",
+            Text(row["verdict"], colour.get(row["verdict"], "")),
+        )
+    n = int(table["replications"].max())
+    clock = CLOCK[scenario.standard.headline.value]
+    title = f"{scenario.name}: the same incidents under each policy, {n} draw{'s' if n > 1 else ''}, {clock.en}"
+    notes = (
+        "gain: percentage points on the nearest unit, draw by draw on the same incidents, with its 95 % interval.\n"
+        "+name: the nearest unit, and this relief or move-up policy beside it."
+    )
+    return [titled(title, shown), Text(notes, "dim")]
+
+
 def scenarios_table(scenarios: Sequence[Scenario]) -> Group:
     """The built-in scenarios, a row each."""
     table = plain_table()

@@ -124,7 +124,7 @@ def staff_study(
     tasks = [(n, replication) for replication in range(replications) for n in levels]
     figures, resumed = [], 0
     progress("Runs", 0)
-    with _executor(scenario, city, workers or os.cpu_count() or 1) as each:
+    with executor(scenario, city, workers or os.cpu_count() or 1) as each:
         for done, (figure, was_there) in enumerate(each(partial(_one, scenario, runs), tasks), 1):
             figures.append(figure)
             resumed += was_there
@@ -182,7 +182,7 @@ _place: tuple[City, Travels] | None = None
 
 
 @contextmanager
-def _executor(
+def executor(
     scenario: Scenario, city: City, workers: int
 ) -> Iterator[Callable[[Work, Sequence[Task]], Iterator[Answer]]]:
     """What runs tasks in any order: here, or on processes that map one saved copy of the city."""
