@@ -48,7 +48,7 @@ class Calls(State):
         roles = self.roles.get(incident)
         if roles is not None:
             self.want_nothing(incident)
-            self.ask_for(incident, roles, overdue=True)
+            self.ask_for(incident, roles)
             self.serve()
 
     def roles_from(self, incident: int, first: int, last: int) -> tuple[int, ...]:
@@ -57,14 +57,16 @@ class Calls(State):
             return masks[first:last]
         return (masks + masks[-1:] * (last - len(masks)))[first:]
 
-    def ask_for(self, incident: int, roles: tuple[int, ...], overdue: bool = False) -> None:
+    def ask_for(self, incident: int, roles: tuple[int, ...]) -> None:
         asked = self.roles.get(incident)
         if asked is not None:
             self.roles[incident] = asked + roles
             return
+        ready_s = self.ready_s[incident]
+        overdue = self.clock.now >= ready_s + self.problem.max_hold_s
         self.roles[incident] = roles
         self.rank[incident] = rank = 0 if overdue else self.priority[incident]
-        insort(self.waiting, (rank, self.ready_s[incident], incident))
+        insort(self.waiting, (rank, ready_s, incident))
 
     def want_nothing(self, incident: int) -> None:
         if self.roles.pop(incident, None) is not None:
@@ -116,8 +118,12 @@ class Calls(State):
         filled: dict[int, list[int]] = {}
         for unit, drive, place, other, _, when_free in orders:
             goal = other if other >= 0 else incident
-            roles = self.roles.get(goal, ())
+            roles = self.roles.get(goal)
+            if roles is None:
+                raise ValueError(f"the policy sent unit {self.name(unit)} to incident {goal}, which does not wait")
             role = roles[place] if place < len(roles) else -1
+            if not (self.one_kind or role >> self.kind[unit] & 1):
+                raise ValueError(f"the policy sent unit {self.name(unit)}, which cannot do what it is wanted for")
             if when_free:
                 self.stack(unit, goal, role)
             else:

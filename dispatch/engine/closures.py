@@ -23,13 +23,13 @@ class Closures(State):
             for unit in sorted(self.trips):
                 if unit in self.trips:
                     self.replan(unit)
+            self.serve()
             for unit in range(len(self.available)):
                 if unit in self.stranded:
                     self.stranded.remove(unit)
                     self.settle(unit)
                 elif self.engaged[unit] < 0 and self.clock.now < self.back_s[unit] < inf:
                     self.look_ahead(unit)
-            self.serve()
 
     def look_ahead(self, unit: int) -> None:
         """Let a free unit on its way drive to the end of its edge and find another way, if this is closed later on."""
@@ -61,7 +61,12 @@ class Closures(State):
             corner, reached_s = trip.origin, trip.rolling_s
         hour = self.moment_at(trip.travel, reached_s)
         route = way(trip.travel, corner, trip.target, hour)
-        incident = self.engaged[unit]
+        incident, from_m, from_s = self.engaged[unit], nan, nan
+        if waits:
+            # be it that it is still on its way to the corner where it leaves a way that was closed before
+            from_m, from_s = trip.from_m, trip.from_s
+        elif where.edge == corner.edge and now_s < reached_s:
+            from_m, from_s = where.offset_m, now_s
         self.turn[unit] += 1
         if route is None:
             if self.arrived[unit]:
@@ -75,9 +80,8 @@ class Closures(State):
         state = UnitState.TRANSPORTING if self.arrived[unit] else UnitState.TRAVELLING
         self.journal.state(unit, state, reached_s, corner, incident, -1, trip.pace)
         self.fleet.drive(unit, route, trip.travel.edge_time_s(hour), trip.pace, reached_s, trip.target)
-        in_motion = not waits and where.edge == corner.edge and now_s < reached_s
         self.trips[unit] = trip._replace(
             origin=corner, rolling_s=reached_s, arrives_s=arrives_s, hour=hour, laid=True,
-            from_m=where.offset_m if in_motion else nan, from_s=now_s if in_motion else nan,
+            from_m=from_m, from_s=from_s,
         )  # fmt: skip
         self.clock.at(arrives_s, self.at_centre if self.arrived[unit] else self.arrive, (unit, self.turn[unit]))

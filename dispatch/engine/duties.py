@@ -37,18 +37,23 @@ class Duties(State):
     def duty(self, unit: int, end_s: float) -> Steps:
         """From the beginning of a span of duty to its end."""
         clock = self.clock
+        if self.on_duty[unit]:
+            # the span before ends at this very second
+            yield clock.until(clock.now)
         if self.engaged[unit] < 0:
             # a crew that is late home from its last shift starts the next when it is back
-            while clock.now < self.back_s[unit] < min(end_s, inf):
-                yield clock.until(self.back_s[unit])
-            if clock.now >= end_s:
-                return
+            while clock.now < self.back_s[unit] < inf:
+                yield clock.until(min(self.back_s[unit], end_s))
+                if clock.now >= end_s:
+                    return
         self.on_duty[unit] = True
         if self.busy is not None:
             self.busy.count(clock.now, 1, 0)
+        self.phase_s[unit], self.base[unit] = 0.0, -1 if self.patrols[unit] else self.home[unit]
         if unit in self.stranded:
-            self.available[unit] = FREE
-            self.settle(unit)
+            if self.out_until_s[unit] <= clock.now:
+                self.available[unit] = FREE
+            self.go_on([unit])
         elif self.engaged[unit] < 0:
             self.begin(unit)
         if end_s == inf:
@@ -70,25 +75,34 @@ class Duties(State):
         self.serve()
 
     def begin(self, unit: int) -> None:
-        """A unit is ready at its home post, at the beginning of a shift or after an outage."""
+        """A unit is ready at its home post."""
         now_s, home, patrol = self.clock.now, self.home[unit], self.patrols[unit]
         self.fleet.stand_at_post(unit, home)
-        self.back_s[unit], self.out[unit], self.phase_s[unit] = now_s, False, 0.0
+        self.back_s[unit] = now_s
         self.turn[unit] += 1
         if self.out_until_s[unit] > now_s:
             self.go_out_of_service(unit)
             return
         self.available[unit] = FREE
         if patrol is None:
-            self.base[unit] = home
             self.journal.state(unit, UnitState.IDLE, now_s, self.posts[home], -1, home)
         else:
             self.fleet.patrol(unit, 0.0, now_s)
             self.note_patrol(unit, 0.0, now_s, self.posts[home])
+        if not self.begun:
+            # a shift begins for many units at once: what waits is to see them all
+            self.clock.at(now_s, self.all_begun, None)
+        self.begun.append(unit)
+
+    def all_begun(self, event: Any) -> None:  # noqa: ARG002
+        begun, self.begun = self.begun, []
         self.serve()
+        for unit in begun:
+            if self.meal[unit] is not None and self.available[unit] == FREE:
+                self.halt(unit)
+                self.have_meal(unit)
 
     def go_home(self, unit: int) -> None:
-        self.meal[unit] = None
         home = self.home[unit]
         back_s = self.drive(unit, self.posts[home], home, UnitState.RETURNING)
         if back_s is not None:
@@ -111,18 +125,20 @@ class Duties(State):
     def come(self, unit: int, span: Span) -> Steps:
         """A unit that was called up is at its post after a while, until its standby ends."""
         yield self.clock.until(self.clock.now + self.problem.call_up_s)
-        yield from self.duty(unit, span.end_s)
+        if not self.on_duty[unit]:
+            shifts = self.problem.units[unit].duty or ()
+            begins_s = min((shift.begin_s for shift in shifts if shift.begin_s > self.clock.now), default=inf)
+            yield from self.duty(unit, min(span.end_s, begins_s))
 
     # meals
 
     def meals(self, unit: int, meals: Iterable[Meal]) -> Steps:
         for meal in meals:
             yield self.clock.until(meal.earliest_s)
-            if self.on_duty[unit]:
-                self.meal[unit] = meal
-                if self.available[unit] == FREE:
-                    self.halt(unit)
-                    self.have_meal(unit)
+            self.meal[unit] = meal
+            if self.available[unit] == FREE:
+                self.halt(unit)
+                self.have_meal(unit)
             yield self.clock.until(meal.latest_s)
             if self.meal[unit] is meal:
                 self.meal[unit] = None
@@ -132,6 +148,7 @@ class Duties(State):
         now_s, meal = self.clock.now, self.meal[unit]
         assert meal is not None
         self.meal[unit] = None
+        self.stranded.discard(unit)
         self.available[unit] = AT_MEAL
         self.turn[unit] += 1
         self.back_s[unit] = inf
@@ -161,13 +178,22 @@ class Duties(State):
             while self.out[unit] and clock.now < self.back_s[unit] < inf:
                 yield clock.until(self.back_s[unit])
             if self.out[unit]:
-                self.begin(unit)
+                self.back_in_service(unit)
+
+    def back_in_service(self, unit: int) -> None:
+        """A unit is free where its vehicle was out of service, or where closures left it no way home."""
+        self.out[unit], self.available[unit], self.back_s[unit] = False, FREE, inf
+        self.turn[unit] += 1
+        if unit not in self.stranded:
+            self.fleet.stand_at_post(unit, self.home[unit])
+        self.go_on([unit])
 
     def go_out_of_service(self, unit: int) -> None:
         self.available[unit], self.out[unit] = AWAY, True
         self.turn[unit] += 1
-        self.meal[unit] = None
         home = self.home[unit]
+        if self.patrols[unit] is None:
+            self.base[unit] = home
         back_s = self.drive(unit, self.posts[home], home, UnitState.RETURNING)
         if back_s is not None:
             self.journal.state(unit, UnitState.OUT_OF_SERVICE, back_s, self.posts[home], -1, home)

@@ -186,7 +186,9 @@ class Journal:
                 "shift": texts([unit.shift for unit in units]),
                 "post": np.array([unit.post for unit in units], np.int32),
                 "beat": np.array([unit.beat for unit in units], np.int32),
-                "duty_s": [sum(max(min(s.end_s, horizon_s) - s.begin_s, 0.0) for s in duty) for duty in duties],
+                "duty_s": np.array(
+                    [sum(max(min(s.end_s, horizon_s) - s.begin_s, 0.0) for s in duty) for duty in duties], float
+                ),
             }
         )
 

@@ -45,7 +45,10 @@ class Responses(State):
         expected_s = turn_out_s + drive.time_s * slowness
         self.available[unit] = AWAY
         self.engaged[unit], self.engaged_priority[unit] = incident, self.priority[incident]
+        self.role[unit] = role
         self.arrived[unit] = False
+        if self.stranded:
+            self.stranded.discard(unit)
         self.doing[unit] = TRAVELLING
         self.free_s[unit] = now_s + expected_s + self.expected_on_scene_s[self.type[incident]]
         self.turn[unit] = turn = self.turn[unit] + 1
@@ -56,7 +59,7 @@ class Responses(State):
         journal.state(unit, TRAVELLING, rolling_s, origin, incident, -1, pace)
         self.trips[unit] = Trip(
             origin, self.target[incident], rolling_s, arrives_s, now_s + expected_s, pace, travel,
-            self.moment_at(travel, now_s), role,
+            self.moment_at(travel, now_s),
         )  # fmt: skip
         team = self.team.get(incident)
         if team is None:
@@ -124,8 +127,9 @@ class Responses(State):
     def dismiss(self, incident: int, units: list[int], why: int) -> None:
         escort = -1
         if self.custody_s[incident] and not self.false_alarm[incident]:
+            assignments = self.journal.assignments
             there = (u for u in units if self.stacked[u] != incident and self.arrived[u] and self.acts_alone[u])
-            escort = next(there, -1)
+            escort = min(there, key=lambda u: assignments[self.row[u] + ARRIVED], default=-1)
         free = []
         for unit in units:
             if self.stacked[unit] == incident:
@@ -185,9 +189,7 @@ class Responses(State):
     # taken away
 
     def take_from(self, unit: int, why: int) -> None:
-        incident, trip = self.engaged[unit], self.trips.get(unit)
-        role = trip.role if trip is not None else self.roles_from(incident, 0, 1)[0]
-        was_there = self.arrived[unit]
+        incident, role, was_there = self.engaged[unit], self.role[unit], self.arrived[unit]
         self.call_off(unit, why)
         team = self.team[incident]
         team.remove(unit)
@@ -212,8 +214,12 @@ class Responses(State):
         self.take_from(unit, BY_PREEMPTED)
 
     def stack(self, unit: int, incident: int, role: int) -> None:
-        if self.engaged[unit] < 0 or self.stacked[unit] >= 0:
-            raise ValueError(f"the policy lets a call wait for unit {self.name(unit)}, which is free or waited for")
+        able = self.on_duty[unit] and self.engaged[unit] not in (-1, incident)
+        if not able or self.stacked[unit] >= 0:
+            raise ValueError(
+                f"the policy lets a call wait for unit {self.name(unit)}, which is off duty, free, there already, or "
+                f"waited for by another"
+            )
         self.stacked[unit], self.stacked_role[unit] = incident, role
         self.team.setdefault(incident, []).append(unit)
 
@@ -243,7 +249,7 @@ class Responses(State):
         self.journal.state(unit, UnitState.TRANSPORTING, now_s, origin, incident, -1, 1.0)
         self.doing[unit] = UnitState.TRANSPORTING
         self.free_s[unit] = arrives_s + self.custody_s[incident]
-        self.trips[unit] = Trip(origin, goal, now_s, arrives_s, arrives_s, 1.0, travel, hour, -1, laid=True)
+        self.trips[unit] = Trip(origin, goal, now_s, arrives_s, arrives_s, 1.0, travel, hour, laid=True)
         self.fleet.drive(unit, route, travel.edge_time_s(hour), 1.0, now_s, goal)
         self.turn[unit] += 1
         self.clock.at(arrives_s, self.at_centre, (unit, self.turn[unit]))

@@ -22,7 +22,7 @@ class Standby(State):
         """A free unit that nobody wants now: home, out of service, a meal, relief of another, another post, its own."""
         if not self.on_duty[unit]:
             self.go_home(unit)
-        elif self.out_until_s[unit] > self.clock.now:
+        elif self.out[unit] or self.out_until_s[unit] > self.clock.now:
             self.go_out_of_service(unit)
         elif self.meal[unit] is not None:
             self.have_meal(unit)
@@ -38,16 +38,17 @@ class Standby(State):
         relief, travel = self.problem.relief, self.unit_roads[unit]
         assert relief is not None
         journeys = [
-            Journey(self.engaged[other], other, trip.target, trip.role, trip.expected_s)
+            Journey(self.engaged[other], other, trip.target, self.role[other], trip.expected_s)
             for other, trip in self.trips.items()
             if not self.arrived[other]
         ]
         orders = relief(Relief(self.clock.now, self.moment(travel), unit, journeys, self.view, self.roads))
         for order in orders:
-            other = order.relieves
+            other, role = order.relieves, self.role[order.relieves]
             if other not in self.trips or self.arrived[other] or self.engaged[other] != order.incident:
                 raise ValueError(f"the policy relieves unit {self.name(other)}, which is not on its way there")
-            role = self.trips[other].role
+            if order.unit != unit:
+                raise ValueError(f"the policy relieves by unit {self.name(order.unit)}, which is not the one free")
             self.take_from(other, BY_RELIEVED)
             self.send(order.unit, order.incident, order.drive, role)
             self.go_on([other])
@@ -141,7 +142,7 @@ class Standby(State):
             )
         )
         for unit, post in moves:
-            if self.available[unit] != FREE or self.patrols[unit] is not None:
+            if unit not in idle:
                 raise ValueError(f"the move-up policy moves unit {self.name(unit)}, which is not free to be moved")
             self.base[unit], self.moved_s[unit] = post, now_s
             self.turn[unit] += 1

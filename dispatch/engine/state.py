@@ -40,8 +40,6 @@ class Trip(NamedTuple):
     travel: TravelTimes
     hour: int
     """The moment with whose speeds it drives."""
-    role: int
-    """What it is wanted for there: bits of kinds, -1 for one sent in addition."""
     laid: bool = False
     """Whether its route has been worked out, as it is when somebody asks."""
     from_m: float = nan
@@ -116,6 +114,7 @@ class State(ABC):
         self.unit_roads = [self.roads[k] for k in kind.tolist()]
         self.unit_calm = [roads.calm for roads in self.unit_roads]
         self.fleet = Fleet(units, problem.posts, self.roads[0].length_m)
+        self.kind: list[int] = kind.tolist()
         self.slowness = [1 / unit.kind.speed_factor for unit in units]
         self.acts_alone = [unit.kind.acts_alone for unit in units]
         every = (1 << len(kinds)) - 1
@@ -149,6 +148,8 @@ class State(ABC):
         """The incident that each goes to when it is free, -1: none ..."""
         self.stacked_role = [0] * n
         """... and what it is wanted for there."""
+        self.role = [-1] * n
+        """What an engaged unit is wanted for: bits of kinds, -1 for one sent in addition."""
         self.arrived = [False] * n
         """Whether an engaged unit has been on the scene."""
         self.turn = [0] * n
@@ -179,6 +180,8 @@ class State(ABC):
         """Out of service until then, at once or as soon as it is free."""
         self.standby = {row: unit.standby for row, unit in enumerate(units) if unit.standby}
         self.called_up: set[tuple[int, Span]] = set()
+        self.begun: list[int] = []
+        """Units that have come on duty this very second."""
         self.luck = JourneyLuck(key(problem.seed, "journeys"), problem.journey_cv)
         self.busy = BusyShare() if problem.move_up is not None else None
 
@@ -240,7 +243,7 @@ class State(ABC):
         """Offer what waits to the policy (calls)."""
 
     @abstractmethod
-    def ask_for(self, incident: int, roles: tuple[int, ...], overdue: bool = False) -> None:
+    def ask_for(self, incident: int, roles: tuple[int, ...]) -> None:
         """Let an incident wait for units (calls)."""
 
     @abstractmethod
