@@ -19,6 +19,7 @@ from dispatch.incidents import Incidents, IncidentType
 from dispatch.log import RunLog
 from dispatch.patrol import Patrol
 from dispatch.policies.dispatching import nearest
+from dispatch.policies.situation import Order, Situation
 from dispatch.problem import Problem
 from dispatch.standard import ResponseStandard
 from dispatch.units import Role, UnitKind, UnitSpec
@@ -213,3 +214,12 @@ class Town:
 
     def play(self, calls: Sequence[Call], units: Sequence[UnitSpec], *slowdowns: Slowdown, **told: Any) -> Played:
         return play(calls, units, self.travel(*slowdowns), **told)
+
+
+def order_of(at: Situation, unit: int, **told: Any) -> Order:
+    """Send a unit, free or engaged, to the call that is asked for."""
+    rows = np.zeros(1, np.int64)
+    ((_, drive),) = at.travel[0].nearest_drives(
+        at.call.target, rows, at.where(np.array([unit])), np.zeros(1), np.ones(1), at.hour, 1
+    )
+    return Order(unit, drive, **told)
