@@ -103,19 +103,24 @@ def life_of(scenario: Scenario) -> Life:
         units_at_once=at_once,
         backup_share=by_priority(part.backup_share),
         plan={plan.priority: row for row, plan in enumerate(part.plans, 1)},
-        false_alarm_share=by_type(part.false_alarm_share),
+        false_alarm_share=_some(part.false_alarm_share),
         false_alarm_mean_s=part.false_alarm_min * 60,
         duplicate_share=part.duplicate_share,
         duplicate_mean_s=part.duplicate_min * 60,
         withdrawn_share=part.withdrawn_share,
         withdrawn_mean_s=part.withdrawn_min * 60,
-        custody_share=by_type(part.custody_share),
+        custody_share=_some(part.custody_share),
         custody_mean_s=part.custody_min * 60,
     )
 
 
 def by_type(part: Part) -> dict[IncidentType, Any]:
     return {kind: getattr(part, kind.label) for kind in IncidentType}
+
+
+def _some(part: Part) -> dict[IncidentType, float]:
+    """The types that have a share."""
+    return {kind: share for kind, share in by_type(part).items() if share}
 
 
 def by_priority(part: Part) -> dict[int, Any]:

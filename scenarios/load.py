@@ -178,12 +178,14 @@ def _nearest_key(loc: tuple[int | str, ...]) -> tuple[str, str]:
             part = part_of(part.model_fields[step].annotation) or part
     here, typed = list(part.model_fields), str(loc[-1])
     expected = f"one of {', '.join(here)}"
-    elsewhere = {key.place.rpartition(".")[2]: key.place for key in reversed(list(known_keys()))}
+    # what stands in lists and under names of one's own is not meant where it was left out
+    outside = [key.place for key in known_keys() if "[]" not in key.place and ".NAME." not in key.place]
+    elsewhere = {place.rpartition(".")[2]: place for place in reversed(outside)}
     near_here = difflib.get_close_matches(typed, here, 1)
     if near_here and typed not in elsewhere:
         return expected, f"Did you mean `{near_here[0]}`?"
     if near := difflib.get_close_matches(typed, elsewhere, 1, cutoff=0.75):
-        table, _, key = elsewhere[near[0]].replace("[]", "").rpartition(".")
+        table, _, key = elsewhere[near[0]].rpartition(".")
         return expected, f"Did you mean `{key}` in [{table}]?" if table else f"Did you mean `{key}` at the top?"
     return expected, "Remove it; `patrol scenarios --keys` explains every key."
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dispatch.demand import Demand
-from dispatch.policies.dispatching import POLICIES
+from dispatch.policies.registry import POLICIES
 from dispatch.standard import ResponseStandard
 from dispatch.units import UnitSpec
 from geodata.city import City
@@ -21,13 +21,20 @@ from geodata.grid import Grid
 from geodata.positions import Positions
 from geodata.sites import Posts
 from geodata.speeds import SpeedProfile
-from scenarios.build import build_problem, check_fit, deal, demand_of, rules_of, speeds_of, standard_of, units_of
+from scenarios.build import build_problem, check_fit, standard_of
+from scenarios.forces import deal, forces_of
+from scenarios.happenings import demand_of
+from scenarios.roads import rules_of, speeds_of, travels_of
 from scenarios.schema import Scenario
 
 
 def scenario(**parts: Any) -> Scenario:
     given = {"name": "test", "city": {"synthetic_seed": 1}, "run": {"days": 0.5}, "demand": {"incidents_per_day": 200}}
     return Scenario.model_validate(given | parts)
+
+
+def units_of(asked: Scenario, city: City, n_units: int | None = None) -> tuple[UnitSpec, ...]:
+    return forces_of(asked, city, travels_of(asked, city), n_units).units
 
 
 def test_the_defaults_of_a_scenario_are_those_of_the_model(small_city: City) -> None:
@@ -40,7 +47,7 @@ def test_the_defaults_of_a_scenario_are_those_of_the_model(small_city: City) -> 
     assert speeds_of(scenario()).off_peak_kmh == SpeedProfile().off_peak_kmh
     unit, default = units_of(scenario(), small_city)[2], UnitSpec(id="", post=0)
     assert small_city.posts.table["kind"][unit.post] == "room"
-    for name in ("kind", "speed_factor", "turn_out_post_s", "turn_out_mobile_s"):
+    for name in ("kind", "turn_out_post_s", "turn_out_mobile_s", "patrol", "meals", "outages", "standby", "beat"):
         assert getattr(unit, name) == getattr(default, name), name
 
 
@@ -59,12 +66,13 @@ def test_what_a_scenario_states_reaches_the_problem(small_city: City) -> None:
         ),
         small_city,
     )
-    assert problem.policy is POLICIES["straight_line"]
+    assert problem.policy.func is POLICIES["straight_line"]
     assert problem.standard.headline == "received"
     assert set(problem.incidents.limit_s) <= {60.0, 200.0, 300.0}
     assert problem.horizon_s == 43_200
     noon, midnight = 12, 0
-    assert (problem.travel.speeds.kmh[1, noon], problem.travel.speeds.kmh[1, midnight]) == (40, 80)
+    kmh = problem.travel["obey_all"].speeds.kmh
+    assert (kmh[1, noon], kmh[1, midnight]) == (40, 80)
 
 
 def test_units_go_to_every_post_first_and_then_where_there_is_room(small_city: City) -> None:
@@ -82,7 +90,9 @@ def test_units_are_named_by_post_and_shift_and_turn_out_as_their_post_does(small
         *("P01-N1", "P02-N1", "P03-N1", "P04-N1", "P01-N2"),
     ]
     assert [unit.turn_out_post_s for unit in units[:4]] == [75, 75, 30, 30]
-    assert (units[0].shift.start_s, units[-1].shift.start_s) == (8 * 3600, 20 * 3600)
+    assert [unit.shift for unit in units] == ["day"] * 5 + ["night"] * 5
+    # the run starts at 8; who is on duty at its end follows the last incidents
+    assert [span for unit in (units[0], units[-1]) for span in unit.duty] == [(0, 43_200), (43_200, 57_600)]
 
 
 def test_a_shift_can_have_a_share_of_the_units(small_city: City) -> None:
@@ -91,7 +101,7 @@ def test_a_shift_can_have_a_share_of_the_units(small_city: City) -> None:
         {"name": "evening", "start": "18:00", "end": "06:00", "share": 0.5},
     ]
     units = units_of(scenario(units={"count": 5, "shifts": shifts}), small_city)
-    assert Counter(unit.shift.name for unit in units) == {"early": 5, "evening": 3}
+    assert Counter(unit.shift for unit in units) == {"early": 5, "evening": 3}
     assert len({unit.id for unit in units}) == 8
 
 

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dispatch.metrics import within_limit
+from dispatch.metrics import late
 from dispatch.standard import Clock
 from geodata.city import City
-from scenarios.build import units_of
 from scenarios.findings import cell_table, headline_of, late_incidents, post_table, site_table, worst_cells
 from scenarios.terms import Verdict
 
@@ -46,7 +45,7 @@ def test_every_cell_has_its_row_and_the_never_reached_are_late(shown: Any) -> No
     assert row["share"] == 0
     assert np.isnan(row["p50_s"])
     assert row["district"] == "西区"
-    assert cells["late"].sum() == len(late_incidents(log, Clock.ORDERED)) == (~within_limit(log, Clock.ORDERED)).sum()
+    assert cells["late"].sum() == len(late_incidents(log, Clock.ORDERED)) == late(log, Clock.ORDERED).sum()
 
 
 def test_the_worst_cells_have_the_most_late_incidents_then_the_smaller_share() -> None:
@@ -74,14 +73,14 @@ def test_a_site_counts_the_incidents_in_its_zone(shown: Any) -> None:
 
 
 def test_a_post_s_use_is_that_of_its_units_together(shown: Any) -> None:
-    posts = post_table(shown.city, shown.log, shown.scenario)
+    posts = post_table(shown.city, shown.log)
     states = shown.log.unit_states
     seconds = states["end_s"] - states["start_s"]
     own = states["unit_id"].isin(posts.loc[0, "units"].split(", "))
     busy = own & states["state"].isin(["turn_out", "travelling", "on_scene"])
     assert posts.loc[0, "utilisation"] == pytest.approx(seconds[busy].sum() / seconds[own].sum())
     named = [unit for ids in posts["units"] if ids for unit in ids.split(", ")]
-    assert sorted(named) == sorted(unit.id for unit in units_of(shown.scenario, shown.city))
+    assert sorted(named) == sorted(shown.log.units["unit_id"])
     empty = posts[posts["units"] == ""]
     assert len(empty) == 1
     assert empty["incidents"].tolist() == [0]

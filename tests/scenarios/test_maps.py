@@ -187,7 +187,7 @@ def test_a_browser_runs_no_name(hostile: str, browser: Callable[[str], Any]) -> 
 def test_a_run_without_incidents_in_a_bare_city_has_its_map(
     shown: Any, bare_city: City, browser: Callable[[str], Any]
 ) -> None:
-    nothing = RunLog(shown.log.incidents.iloc[:0], shown.log.assignments.iloc[:0], shown.log.unit_states)
+    nothing = replace(shown.log, incidents=shown.log.incidents.iloc[:0], assignments=shown.log.assignments.iloc[:0])
     standard = standard_of(shown.scenario)
     summary = summarise(nothing, standard, start=shown.scenario.run.start, seed=1, digest="0")
     page = render_map(bare_city, nothing, summary, shown.scenario)

@@ -79,6 +79,6 @@ def test_every_key_is_explained_and_every_number_of_the_model_says_where_it_come
     keys = list(known_keys())
     assert len(keys) == len({key.place for key in keys}) > 50
     assert [key.place for key in keys if not key.description] == []
-    numbers = [key for key in keys if re.match(r"[\d.\[]", key.default) and not key.place.startswith("run.")]
+    numbers = [key for key in keys if re.match(r"\[?[\d.]", key.default) and not key.place.startswith("run.")]
     unmarked = [key.place for key in numbers if not re.search(r"\[[PLDA]\]", key.description)]
     assert unmarked == ["units.shifts[].share"]
