@@ -128,6 +128,35 @@ class RoadWays:
         shortest, longest = (self.cost(origin, target, moment, sign * METRE_S) for sign in (1, -1))
         return (shortest - least_s) / METRE_S, (least_s - longest) / METRE_S
 
+    def along(self, origin: Place, target: Place, moment: int, road_s: float) -> Place:
+        """Where somebody is after some seconds of the quickest way at the roads' speed."""
+        _, graph, time_s = self.graph(moment, 0.0)
+        least_s, stretches = math.inf, list[tuple[int, float, float]]()
+        for (first, begin), (last, end) in itertools.product(self.entries(origin), self.entries(target)):
+            found = []
+            if first == last and begin <= end:
+                found.append([(first, begin, end)])
+            elif first in graph and last in graph:
+                # into the last edge from its beginning, which must not be the first one again
+                befores = [e for e in self.arriving[self.tail[last]] if (e, last) not in self.banned and e in graph]
+                reached = nx.single_source_dijkstra(graph, first, weight="weight")[1] if befores else {}
+                for before in befores:
+                    if before in reached:
+                        whole = [(e, 0.0, 1.0) for e in reached[before][1:]]
+                        found.append([(first, begin, 1.0), *whole, (last, 0.0, end)])
+            for way in found:
+                seconds = sum((b - a) * time_s[e] for e, a, b in way)
+                if seconds < least_s:
+                    least_s, stretches = seconds, way
+        left_s = road_s
+        for edge, begin, end in stretches:
+            lasts_s = (end - begin) * time_s[edge]
+            if left_s <= lasts_s:
+                return Place(edge, (begin + left_s / time_s[edge]) * self.length_m[edge])
+            left_s -= lasts_s
+        edge, _, end = stretches[-1]
+        return Place(edge, end * self.length_m[edge])
+
     def same(self, a: Place, b: Place) -> bool:
         def points(place: Place) -> set[tuple[str, int]]:
             """The junctions at which a place lies."""

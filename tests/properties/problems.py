@@ -301,3 +301,44 @@ def incidents_of(world: World, calls: list[dict[str, Any]]) -> Incidents:
         # who finds nothing takes nobody along
         custody_s=np.where(column("false_alarm", bool), 0.0, column("custody_s", float)),
     )
+
+
+def drawn(number: int, /, **rules: Any) -> Problem:
+    """A problem on a road network by its number, the same in every process: six units, three of which patrol, and forty
+    calls that want one or two."""
+    rng = np.random.default_rng([number, 135])
+    world = road_world(number % 13, "some" if number % 3 == 0 else "none")
+    calls = [
+        {
+            "received_s": received_s,
+            "place": int(rng.integers(0, 12)),
+            "priority": int(rng.integers(1, 5)),
+            "cell": -1,
+            "desk_s": float(rng.uniform(0, 60)),
+            "on_scene_s": float(rng.choice([20.0, 60.0, 300.0])),
+            "units_needed": int(rng.choice([1, 1, 2])),
+            "plan": 0,
+            "backup": int(rng.random() < 0.1),
+            "duplicate_of": -1,
+            "false_alarm": bool(rng.random() < 0.1),
+            "withdrawn_s": float(rng.choice([np.inf, np.inf, 200.0])),
+            "custody_s": float(rng.choice([0.0, 0.0, 0.0, 300.0])),
+        }
+        for received_s in np.sort(rng.uniform(0, HORIZON_S, 40)).tolist()
+    ]
+    units = [
+        {
+            "post": i % N_POSTS,
+            "kind": i % 2,
+            "shift": SHIFTS[[0, 0, 2, 4][i % 4]],
+            "meals": (),
+            "outages": (),
+            "beat": i % 2,
+            "patrol": (int(rng.integers(0, 12)), True) if i % 2 else None,
+            "turn_out_post_s": 30.0,
+            "turn_out_mobile_s": 15.0,
+        }
+        for i in range(6)
+    ]
+    rules = {"start": STARTS[0], "move_up": None, "policy": POLICIES["nearest"], **rules}
+    return problem_of(world, [FORCES[0], FORCES[3]], units, calls, [0, 1], rules)

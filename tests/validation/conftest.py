@@ -1,6 +1,6 @@
-"""The checker of logs and the random networks lie with the tests of their floors."""
+"""The checker of logs and the random problems lie with other tests."""
 
 import sys
 from pathlib import Path
 
-sys.path[1:1] = [str(Path(__file__).parents[1] / floor) for floor in ("dispatch", "geodata")]
+sys.path[1:1] = [str(Path(__file__).parents[1] / folder) for folder in ("dispatch", "geodata", "properties")]
