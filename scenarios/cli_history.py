@@ -51,11 +51,11 @@ def import_history(
             *(Fault(str(path), "", "no such file", "a CAD export to read", "Check the path.") for path in missing)
         )
 
-    from dispatch.cad import read_cad
-    from dispatch.cadrows import OTHER_DATUM
-    from dispatch.cadwords import CadMapping
-    from dispatch.history import HISTORY
-    from dispatch.saved import check_free
+    from dispatch.history.cad import read_cad
+    from dispatch.history.cadrows import OTHER_DATUM
+    from dispatch.history.cadwords import CadMapping
+    from dispatch.history.record import HISTORY
+    from dispatch.history.saved import check_free
     from scenarios.build import city_named
     from scenarios.console import console, remark, watch
     from scenarios.history_tables import history_tables
@@ -84,7 +84,7 @@ def import_history(
 @history_app.command()
 def info(history: HistoryName) -> None:
     """What an imported history holds, and what was found wrong in its files."""
-    from dispatch.history import History
+    from dispatch.history.record import History
     from scenarios.console import console
     from scenarios.history_tables import history_tables
 
@@ -107,10 +107,10 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Fit a demand: rates by type, cell and hour of the week, time on scene by type, time at the desk, mixes."""
-    from dispatch.fitted import FITTED
-    from dispatch.fitting import fit_demand
-    from dispatch.history import History
-    from dispatch.saved import check_free
+    from dispatch.history.fitted import FITTED
+    from dispatch.history.fitting import fit_demand
+    from dispatch.history.record import History
+    from dispatch.history.saved import check_free
     from scenarios.build import city_named
     from scenarios.console import console, watch
     from scenarios.history_tables import fitted_tables

@@ -11,8 +11,8 @@ import numpy as np
 import shapely
 
 from dispatch.demand import CellWeight, Demand, Life, draw_incidents, with_life
-from dispatch.fitted import FittedDemand, draw_fitted
-from dispatch.history import History
+from dispatch.history.fitted import FittedDemand, draw_fitted
+from dispatch.history.record import History
 from dispatch.incidents import Incidents, IncidentType
 from dispatch.problem import ANYBODY_SWORN
 from dispatch.roster import DAY_S

@@ -10,9 +10,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dispatch.durations import Basis, Lognormals
-from dispatch.fitted import FittedDemand
-from dispatch.history import TIMES, UNKNOWN, Count, History
+from dispatch.history.durations import Basis, Lognormals
+from dispatch.history.fitted import FittedDemand
+from dispatch.history.record import TIMES, UNKNOWN, Count, History
 from dispatch.incidents import IncidentType
 from scenarios.console import percent, plain_table, titled
 from scenarios.terms import INCIDENT_TYPE, PRIORITY, Term

@@ -37,8 +37,8 @@ class Units(NamedTuple):
     beat: Ints
     """-1: none."""
     state: NDArray[np.uint8]
-    """Values of `UnitState`: of an engaged unit TRAVELLING from the order on, ON_SCENE, TRANSPORTING or HANDING_OVER; of
-    others any other, by and large. Whether a unit may be sent `Situation.free` tells."""
+    """Values of `UnitState`: of an engaged unit TRAVELLING from the order on, ON_SCENE, TRANSPORTING or HANDING_OVER;
+    of others any other, by and large. Whether a unit may be sent `Situation.free` tells."""
     on_duty: Bools
     incident: Ints
     """The incident with which it is engaged, -1: none."""

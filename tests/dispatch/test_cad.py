@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dispatch.cad import read_cad
-from dispatch.cadwords import CadMapping
-from dispatch.history import UNKNOWN, Count, History, Status
+from dispatch.history.cad import read_cad
+from dispatch.history.cadwords import CadMapping
+from dispatch.history.record import UNKNOWN, Count, History, Status
 from dispatch.incidents import IncidentType
 from geodata.city import City
 from geodata.crs import LONLAT, project

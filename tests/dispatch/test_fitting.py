@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dispatch.cad import read_cad
 from dispatch.demand import Demand, draw_incidents
-from dispatch.durations import Lognormals
-from dispatch.fitted import WEEK_H, FittedDemand, cells_of, draw_fitted, points_in_cells
-from dispatch.fitting import fit_demand
-from dispatch.history import History
+from dispatch.history.cad import read_cad
+from dispatch.history.durations import Lognormals
+from dispatch.history.fitted import WEEK_H, FittedDemand, cells_of, draw_fitted, points_in_cells
+from dispatch.history.fitting import fit_demand
+from dispatch.history.record import History
 from dispatch.incidents import Incidents, IncidentType
 from dispatch.roster import DAY_S
 from dispatch.standard import ResponseStandard

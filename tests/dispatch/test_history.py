@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dispatch.durations import Basis, Lognormals
-from dispatch.history import ASSIGNMENT_COLUMNS, CALL_COLUMNS, UNKNOWN, Count, History, Status
+from dispatch.history.durations import Basis, Lognormals
+from dispatch.history.record import ASSIGNMENT_COLUMNS, CALL_COLUMNS, UNKNOWN, Count, History, Status
 from dispatch.incidents import IncidentType
 from dispatch.standard import ResponseStandard
 from geodata.city import City, Source

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from dispatch.fitted import FittedDemand
-from dispatch.history import History
+from dispatch.history.fitted import FittedDemand
+from dispatch.history.record import History
 from geodata.city import City
 from geodata.crs import LONLAT, project
 from geodata.datum import Datum, from_wgs84

@@ -71,11 +71,6 @@ def test_the_gain_is_taken_run_by_run(table: pd.DataFrame, runs: pd.DataFrame) -
         assert row.verdict == told
 
 
-def test_the_crow_costs_time(table: pd.DataFrame) -> None:
-    mean_s = table.set_index("policy")["mean_s"]
-    assert mean_s["straight_line"] > mean_s["nearest"]
-
-
 def test_a_scenarios_options_hold_for_the_policy_that_it_names(scenario: Scenario) -> None:
     assert VARIANTS["reserve"].of(scenario).dispatch.options == {"keep_p3": 5, "keep_p4": 7}
     assert VARIANTS["batch"].of(scenario).dispatch.options == {}

@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dispatch.demand import ON_SCENE_MEAN_S, PRIORITY_SHARE, SECOND_UNIT_SHARE, Demand
-from dispatch.durations import LEAST_TIMES, Lognormals, usable
+from dispatch.history.durations import LEAST_TIMES, Lognormals, usable
+from dispatch.history.saved import Kind, read_saved, write_saved
 from dispatch.incidents import Floats, Incidents, IncidentType
-from dispatch.saved import Kind, read_saved, write_saved
 from dispatch.standard import ResponseStandard
 from dispatch.streams import stream
 from geodata.city import City, Source

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dispatch.history import N_PRIORITIES, Status
+from dispatch.history.record import N_PRIORITIES, Status
 from dispatch.incidents import IncidentType
 from geodata.errors import Fault, Faults, InputError, plain
 

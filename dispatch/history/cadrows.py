@@ -14,10 +14,10 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from dispatch.cadfile import CadFile
-from dispatch.cadtimes import SERIAL, ReadTimes, read_times
-from dispatch.cadwords import DEGREES, CadMapping, folded
-from dispatch.history import FARTHEST_M, TIMES, UNKNOWN, Count
+from dispatch.history.cadfile import CadFile
+from dispatch.history.cadtimes import SERIAL, ReadTimes, read_times
+from dispatch.history.cadwords import DEGREES, CadMapping, folded
+from dispatch.history.record import FARTHEST_M, TIMES, UNKNOWN, Count
 from dispatch.incidents import Floats
 from geodata.city import City
 from geodata.crs import LONLAT, check_on_earth, in_range, parse_declared, project

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
-from dispatch.durations import Lognormals
-from dispatch.fitted import BLOCK_H, WEEK_H, FittedDemand, cells_of
-from dispatch.history import Count, History
+from dispatch.history.durations import Lognormals
+from dispatch.history.fitted import BLOCK_H, WEEK_H, FittedDemand, cells_of
+from dispatch.history.record import Count, History
 from dispatch.incidents import Floats, IncidentType
 from geodata.city import City
 from geodata.errors import Fault, InputError

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.durations import Lognormals
-from dispatch.history import N_PRIORITIES, Count, counts_of
+from dispatch.history.durations import Lognormals
+from dispatch.history.record import N_PRIORITIES, Count, counts_of
+from dispatch.history.saved import Kind, read_saved, write_saved
 from dispatch.incidents import Floats, Incidents, IncidentType
-from dispatch.saved import Kind, read_saved, write_saved
 from dispatch.standard import ResponseStandard
 from dispatch.streams import stream
 from geodata.city import City

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dispatch.cadfile import read_file
-from dispatch.cadrows import CODES, MOST_EXAMPLES, NO_CODE, TEXTS, CadRows, read_rows
-from dispatch.cadwords import CadMapping, is_personal
-from dispatch.history import (
+from dispatch.history.cadfile import read_file
+from dispatch.history.cadrows import CODES, MOST_EXAMPLES, NO_CODE, TEXTS, CadRows, read_rows
+from dispatch.history.cadwords import CadMapping, is_personal
+from dispatch.history.record import (
     ASSIGNMENT_COLUMNS,
     ASSIGNMENT_TIMES,
     CALL_COLUMNS,
