@@ -17,9 +17,11 @@ import pandas as pd
 from pandas.api import types
 from unit_checks import EPS, FREE, Row, World, check_unit, intersect, place, total, union, without
 
+from dispatch.incidents import IncidentType
 from dispatch.log import TABLES, RunLog
 from dispatch.problem import Problem
 from dispatch.units import Role, UnitSpec
+from geodata.sites import PlaceClass
 
 FOLLOW_UP_S = 4 * 3600.0
 WHOLE = (
@@ -166,6 +168,9 @@ def check_incident(row: Row, orders: list[Row], units: dict[str, UnitSpec], worl
     i, given = row.incident_id, world.problem.incidents
     for column in ("received_s", "desk_s", "limit_s", "priority", "units_needed"):
         assert getattr(row, column) == getattr(given, column)[i], f"{row}: {column}"
+    assert row.type == IncidentType(given.type[i]).name.lower(), row
+    assert row.place_class == PlaceClass(given.place_class[i]).name.lower(), row
+    assert (row.cell, row.district) == world.cell_and_district(i), row
     assert (row.x_m, row.y_m) == tuple(given.xy_m[i]), row
     assert place(row) == world.targets[i], row
     assert row.duplicate_of == (None if given.duplicate_of[i] < 0 else given.duplicate_of[i]), row

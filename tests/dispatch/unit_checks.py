@@ -13,6 +13,7 @@ from ways import Place, Ways, ways_of
 from dispatch.patrol import Patrol
 from dispatch.problem import Problem
 from dispatch.units import UnitSpec
+from geodata.grid import Level
 from geodata.matrix import MatrixTravel
 from geodata.network import Floats
 
@@ -42,6 +43,13 @@ class World:
 
         self.open = all(_always_open(travel) for travel in problem.travel.values())
         """Everybody can always go everywhere."""
+
+    def cell_and_district(self, incident: int) -> tuple[str, str]:
+        """Code and name in the table of the incidents; empty outside the grid, and without one."""
+        cell, grid = int(self.problem.incidents.cell[incident]), self.problem.grid
+        if grid is None or cell < 0:
+            return "", ""
+        return str(grid.codes[cell]), str(grid.ancestor(Level.DISTRICT)[cell])
 
     def travel(self, unit: UnitSpec, *, calm: bool) -> Any:
         travel = self.problem.travel[unit.kind.driving]
@@ -116,7 +124,9 @@ def same(world: World, unit: UnitSpec, a: Place, b: Place) -> bool:
 
 def check_row(unit: UnitSpec, row: Row, world: World, end_s: float) -> None:
     told, here = f"{unit.id}: {row}", place(row)
+    assert row.state in (*ENGAGED, *MOVING, *FREE, "out_of_service"), told
     assert 0 <= row.start_s < row.end_s <= end_s + EPS, told
+    assert row.post == -1 or row.state in ("idle", "returning", "moving_up", "out_of_service"), told
     assert (row.incident_id is not None) == (row.state in ENGAGED), told
     assert 0 <= row.offset_m <= world.length_m[row.edge] + 1e-6, told
     if row.state not in MOVING:
@@ -126,6 +136,7 @@ def check_row(unit: UnitSpec, row: Row, world: World, end_s: float) -> None:
     if row.state == "idle" and row.post >= 0:
         assert same(world, unit, here, world.posts[row.post]), told
     elif row.state == "out_of_service":
+        assert row.post == unit.post, told
         assert same(world, unit, here, world.posts[unit.post]), told
         assert any(a - EPS <= row.start_s and row.end_s <= b + EPS for a, b in unit.outages), told
     elif row.state == "on_scene":
@@ -169,8 +180,11 @@ def check_succession(unit: UnitSpec, a: Row, b: Row, world: World) -> None:
     stands_by = b.state in ("patrolling", "out_of_service") or (b.state == "idle" and b.post >= 0)
     arrives = row_arrives(a) or (a.state in ("returning", "moving_up") and stands_by)
     check_leads_to(unit, a, place(b), world, arrives=arrives)
-    if a.state in ("returning", "moving_up") and b.state == "idle" and b.post >= 0:
+    if a.state in ("returning", "moving_up") and b.state in ("idle", "out_of_service") and b.post >= 0:
         assert a.post == b.post, told
+    if a.state in ("returning", "moving_up") and b.state == "patrolling":
+        # back to its round, or home at the beginning of a shift
+        assert a.post in (-1, unit.post), told
     new_shift = any(abs(span.begin_s - b.start_s) < EPS for span in (*(unit.duty or ()), *unit.standby))
     if a.state == "patrolling" == b.state and not new_shift:
         assert abs(a.phase_s + a.end_s - a.start_s - b.phase_s) < EPS, told
