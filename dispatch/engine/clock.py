@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from math import ulp
+from heapq import heappush
 from typing import Any
 
 import simpy
+from simpy.events import NORMAL
 
 Event = simpy.Event
 Steps = Generator[Event, Any, None]
@@ -14,21 +15,19 @@ Steps = Generator[Event, Any, None]
 
 
 class Clock(simpy.Environment):
-    """Seconds of the run. Events of one second happen in the order in which they were asked for."""
+    """Seconds of the run. Events of one second happen in the order in which they were asked for.
+
+    SimPy's own timeouts take the seconds from now, and the sum may be rounded to a digit before the second that is
+    meant; here an event stands in SimPy's queue at that very second.
+    """
 
     def at(self, when_s: float, do: Callable[[Any], None], value: Any) -> None:
-        """Do something at a second, not an instant before; it is given the event, whose `value` this is."""
-        event = simpy.Timeout(self, self._delay_s(when_s), value)
-        event.callbacks.append(do)
+        """Do something at a second, now if it has passed; it is given the event, whose `value` this is."""
+        self.until(when_s, value).callbacks.append(do)
 
-    def until(self, when_s: float) -> Event:
+    def until(self, when_s: float, value: Any = None) -> Event:
         """What a process waits for."""
-        return simpy.Timeout(self, self._delay_s(when_s))
-
-    def _delay_s(self, when_s: float) -> float:
-        now_s = self.now
-        delay_s = when_s - now_s
-        if delay_s <= 0.0:
-            return 0.0
-        # the sum may be rounded to the digit below
-        return delay_s if now_s + delay_s >= when_s else delay_s + ulp(when_s)
+        event = Event(self)
+        event._ok, event._value = True, value
+        heappush(self._queue, (when_s if when_s > self._now else self._now, NORMAL, next(self._eid), event))
+        return event

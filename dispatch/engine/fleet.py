@@ -51,6 +51,7 @@ class Fleet:
         self._edges, self._end_s = np.zeros((n, 64), np.int32), np.zeros((n, 64))
         self._patrols = _Timelines([unit.patrol for unit in units], length_m)
         self._rows = np.empty(n, np.int64)
+        self._gather()
 
         self.available = np.zeros(n, np.uint8)
         """AWAY, FREE or AT_MEAL."""
@@ -103,6 +104,7 @@ class Fleet:
         if lack > 0:
             wider = ((0, 0), (0, 2 * lack))
             self._edges, self._end_s = np.pad(self._edges, wider), np.pad(self._end_s, wider)
+            self._gather()
         numbers, values = self._numbers, self._values
         numbers[GOAL_EDGE, unit], values[GOAL_M, unit] = goal
         numbers[GOAL_POST, unit], numbers[ROUND, unit] = post, -1
@@ -120,16 +122,17 @@ class Fleet:
     def look(self, now_s: float, level: int = FREE) -> Rows:
         """Bring the positions of all units that may be sent (up to a value of `available`) to now; their rows, until
         the next look."""
-        count = _look(now_s, level, self.available, *self._moving(), self._rows)
+        count = _look(now_s, level, self.available, *self._moving, self._rows)
         return self._rows[:count]
 
-    def _moving(self) -> tuple[Any, ...]:
-        """What tells how units move, as the compiled functions want it."""
-        return self._numbers, self._values, self._edges, self._end_s, self._length_m, *self._patrols.arrays
+    def _gather(self) -> None:
+        """Put together what tells how units move, as the compiled functions want it."""
+        own = self._numbers, self._values, self._edges, self._end_s, self._length_m
+        self._moving: tuple[Any, ...] = (*own, *self._patrols.arrays)
 
     def whereabouts(self, unit: int, now_s: float) -> Position:
         """Where one unit is, whatever it does."""
-        _advance(np.array([unit]), now_s, *self._moving())
+        _advance(np.array([unit]), now_s, *self._moving)
         return Position(int(self._numbers[EDGE, unit]), float(self._values[OFFSET_M, unit]))
 
     def halt(self, unit: int, now_s: float) -> float:
