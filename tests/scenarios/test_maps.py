@@ -13,7 +13,6 @@ import pyproj
 import pytest
 import shapely
 
-from dispatch.log import RunLog
 from dispatch.metrics import summarise
 from geodata.city import City
 from geodata.sites import Posts, Sites
