@@ -133,9 +133,9 @@ class Played:
         return [o for o in self.orders if (o.incident_id, o.unit_id) == (incident, unit)][which]
 
     def did(self, unit: str, *states: str) -> list[tuple[str, float, float]]:
-        """What a unit did, from when to when; all of it, or some states."""
-        rows = rows_of(self.log.unit_states)
-        return [(r.state, r.start_s, r.end_s) for r in rows if r.unit_id == unit and (not states or r.state in states)]
+        """What a unit did, from when to when (to the microsecond); all of it, or some states."""
+        rows = [r for r in rows_of(self.log.unit_states) if r.unit_id == unit and (not states or r.state in states)]
+        return [(r.state, round(r.start_s, 6), round(r.end_s, 6)) for r in rows]
 
     def rows(self, unit: str, state: str) -> list[SimpleNamespace]:
         return [r for r in rows_of(self.log.unit_states) if (r.unit_id, r.state) == (unit, state)]
@@ -175,9 +175,9 @@ def walk(*stops: tuple[int, float], again: bool = True, home: int = 0) -> Patrol
 
 class Town:
     """A main street of three blocks, 0 – 1 – 2 – 3, and a way round the middle one, 1 – 4 – 5 – 2. Each block is 1 km
-    and takes 100 s in either direction; posts at the ends of the main street."""
+    and takes 100 s in either direction, but for a street that may be one-way; posts at the ends of the main street."""
 
-    def __init__(self) -> None:
+    def __init__(self, one_way: tuple[int, int] | None = None) -> None:
         xy_m = np.array([(0, 0), (1, 0), (2, 0), (3, 0), (1, 1), (2, 1)]) * 1_000.0
         ends = np.array([(0, 1), (1, 2), (2, 3), (1, 4), (4, 5), (5, 2)])
         self.network: RoadNetwork = build_network(
@@ -185,7 +185,7 @@ class Town:
                 epsg=4547,
                 start=ends[:, 0],
                 end=ends[:, 1],
-                one_way=np.full(len(ends), OneWay.NO, np.int8),
+                one_way=np.where((ends == one_way).all(axis=1), OneWay.FORWARD, OneWay.NO).astype(np.int8),
                 road_class=np.full(len(ends), RoadClass.ARTERIAL, np.uint8),
                 speed_kmh=np.full(len(ends), 36.0),
                 name=[""] * len(ends),
