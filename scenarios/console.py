@@ -209,7 +209,16 @@ def _late(summary: Mapping[str, Any]) -> Group:
         # a part before the clock's start takes none of its time
         shares = (percent(late[part] or None, 0) for part in PART)
         table.add_row(_CLOCK_WORD[clock], count(late["reached_late"]), count(late["never_reached"]), *shares)
-    return titled("Why late 超时原因: what the late responses spent their time on", table)
+    title = Text("Why late 超时原因: what the late responses spent their time on", "bold")
+    return Group(title, table, *([] if summary["preventable"] is None else [_preventable(summary)]))
+
+
+def _preventable(summary: Mapping[str, Any]) -> Text:
+    number = summary["preventable"]
+    said = (
+        f"Of the late by the headline clock, {count(number)} could have been prevented: a free unit that was not sent "
+    )
+    return Text(f"{said}was expected there within the limit.")
 
 
 def plain_table() -> Table:

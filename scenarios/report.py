@@ -183,6 +183,7 @@ def _late(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "clocks": by_clock,
         "never_reached": summary["incidents"]["unreached"],
+        "preventable": summary["preventable"],
         "remedy": REMEDY[most] if most else None,
         "most": PART[most] if most else None,
         "most_share": from_call[most] if most else None,

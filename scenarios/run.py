@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatch.engine import simulate
+from dispatch.explain import preventable
 from dispatch.log import TABLES, RunLog
 from dispatch.metrics import summarise
 from geodata.city import City
@@ -65,7 +66,16 @@ def run_scenario(scenario: Scenario, out: Path, progress: Progress = silent) -> 
     logger.info("%s incidents, %s units", len(problem.incidents), len(problem.units))
     log = simulate(problem, lambda share: progress("Simulation", share))
     progress("Simulation", 1)
-    summary = summarise(log, problem.standard, start=problem.start, seed=scenario.run.seed, digest=problem.digest)
+    progress("Reasons", 0)
+    summary = summarise(
+        log,
+        problem.standard,
+        start=problem.start,
+        seed=scenario.run.seed,
+        digest=problem.digest,
+        preventable=preventable(problem, log)["incident_id"].tolist(),
+    )
+    progress("Reasons", 1)
     run = Run(scenario=scenario, city=city, log=log, summary=summary)
     write_folder(out, lambda folder: _write(run, folder, progress))
     return run

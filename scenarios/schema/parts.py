@@ -3,7 +3,7 @@ units."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, datetime, time
 from typing import Annotated
 
@@ -16,13 +16,14 @@ def refusal(found: str, expected: str, mend: str) -> PydanticCustomError:
     return PydanticCustomError("scenario", "{expected}", {"found": found, "expected": expected, "mend": mend})
 
 
-def one_of(known: Iterable[str], mend: str) -> AfterValidator:
-    """A name among those that are known."""
+def one_of(known: Collection[str] | Collection[int], mend: str) -> AfterValidator:
+    """A name or a number among those that are known."""
 
-    def check(name: str) -> str:
-        if name not in known:
-            raise refusal(f'"{name}"', f"one of {', '.join(known)}", mend)
-        return name
+    def check(value: str | int) -> str | int:
+        if value not in known:
+            found = f'"{value}"' if isinstance(value, str) else str(value)
+            raise refusal(found, f"one of {', '.join(map(str, known))}", mend)
+        return value
 
     return AfterValidator(check)
 

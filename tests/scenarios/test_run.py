@@ -103,7 +103,7 @@ def test_a_run_that_fails_leaves_nothing(scenario: Scenario, tmp_path: Path, mon
 def test_progress_tells_every_stage_to_its_end(scenario: Scenario, tmp_path: Path) -> None:
     told: dict[str, float] = {}
     run_scenario(scenario, tmp_path / "run", lambda stage, share: told.update({stage: share}))
-    assert list(told) == ["City", "Incidents", "Simulation", "Map", "Report"]
+    assert list(told) == ["City", "Incidents", "Simulation", "Reasons", "Map", "Report"]
     assert set(told.values()) == {1.0}
 
 
