@@ -207,6 +207,12 @@ def check_leads_to(unit: UnitSpec, row: Row, goal: Place, world: World, *, arriv
         check_leads_to(unit, row, scene, world, arrives=True)
         assert world.in_no_time(unit, scene, goal, row.end_s), f"{told} from {scene}"
         return
+    post = world.posts[row.post] if row.state in MOVING and row.post >= 0 else goal
+    if post != goal and world.in_no_time(unit, post, goal, row.end_s):
+        # it may have been through there, where it had nothing to do for any time
+        found = [ways.seconds(here, post, m) for m in world.moments(unit, row.start_s, calm=calm)]
+        if any(abs(seconds - lasts_s) <= EPS for seconds in found):
+            return
     if row.state in MOVING:
         begun_s = row.timed_s if row.state == "travelling" else row.start_s
         found = [row.pace * ways.seconds(here, goal, m) for m in world.moments(unit, begun_s, calm=calm)]
