@@ -48,7 +48,7 @@ class Duties(State):
                     return
         self.on_duty[unit] = True
         if self.busy is not None:
-            self.busy.count(clock.now, 1, 0)
+            self.busy.count(clock.now, 1, int(self.engaged[unit] >= 0))
         self.phase_s[unit], self.base[unit] = 0.0, -1 if self.patrols[unit] else self.home[unit]
         if unit in self.stranded:
             if self.out_until_s[unit] <= clock.now:
@@ -61,7 +61,7 @@ class Duties(State):
         yield clock.until(end_s)
         self.on_duty[unit] = False
         if self.busy is not None:
-            self.busy.count(clock.now, -1, 0)
+            self.busy.count(clock.now, -1, -int(self.engaged[unit] >= 0))
         self.unstack(unit)
         if self.out[unit]:
             self.out[unit] = False

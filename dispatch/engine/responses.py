@@ -162,7 +162,7 @@ class Responses(State):
         self.doing[unit] = IDLE
         self.turn[unit] += 1
         self.back_s[unit] = inf
-        if self.busy is not None:
+        if self.busy is not None and self.on_duty[unit]:
             self.busy.count(now_s, 0, -1)
         if self.on_duty[unit] and self.out_until_s[unit] <= now_s:
             self.available[unit] = FREE
