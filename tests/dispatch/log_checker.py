@@ -411,9 +411,10 @@ def check_queue(
         duties = unit.duty or ()
         duty = union(unit.duty if unit.duty is not None else [(0.0, math.inf)])
         for state in states_of.get(unit.id, []):
+            # a shift begins when the crew is home from the last, and an outage does not end before
             late = any(
                 a - EPS <= state.start_s <= b + EPS for a, b in (*unit.outages, *((s.begin_s,) * 2 for s in duties))
-            )
+            ) or any(state.start_s < s.begin_s < state.end_s for s in duties)
             if (
                 state.state not in (*FREE, "returning")
                 or state.state == "meal"
