@@ -20,6 +20,7 @@ from scenarios.forces import deal_units, forces_of, turn_out_by_post
 from scenarios.happenings import CASE_CENTRE, by_priority, centres_of, custody_wanted, incidents_of, plans_of, role_of
 from scenarios.kinds import kinds_of, kinds_used
 from scenarios.roads import Travels, travel_of, travels_of
+from scenarios.rosters import falls_into, meal_of, plain_shift, roster_of
 from scenarios.schema import CityPart, GroupPart, Scenario
 from scenarios.schema.patrol import STAND_BY
 
@@ -103,7 +104,7 @@ def check_fit(scenario: Scenario, city: City) -> None:
 
     Raises:
         InputError: no posts, no cells, no residents where demand comes from them, no case-handling centre for custody,
-            no post for a unit, a role that no unit fills, a policy without what it goes by.
+            no post for a unit, a role that no unit fills, a policy or an option that there is not.
     """
     faults = Faults(f"city {city.name_en or city.name}")
     if not len(city.posts):
@@ -124,6 +125,8 @@ def check_fit(scenario: Scenario, city: City) -> None:
     faults.raise_any()
     deal_units(scenario, city)
     check_alone(scenario)
+    dispatch_policy(scenario)
+    relief_policy(scenario)
 
 
 def check_alone(scenario: Scenario) -> None:
@@ -149,12 +152,28 @@ def check_alone(scenario: Scenario) -> None:
     if not any(kind.acts_alone for kind in used):
         expected = "at least one kind that may act alone, as its arrival stops the clock"
         faults.add("units.kind", f"{', '.join(k.name for k in used)} alone", expected, "Add patrol cars.")
+    _check_meals(scenario, faults)
     if scenario.dispatch.policy == "beat_first" and scenario.beats.by is None:
         faults.add("beats.by", "nothing", "beats, as dispatch.policy is beat_first", 'Such as by = "post".')
     if scenario.dispatch.move_up is not None and all(_all_patrol(scenario, group) for group in scenario.units.forces):
         expected = "units that stand by at posts, of which some can be moved"
         faults.add("dispatch.move_up", "a move-up policy where all units patrol", expected, "Lower patrol.share.")
     faults.raise_any()
+
+
+def _check_meals(scenario: Scenario, faults: Faults) -> None:
+    """A meal that falls into no shift is a mistake."""
+    units, mend = scenario.units, "Correct its window or its minutes."
+    stated = [("units", units.shifts), *((f"units.groups[{i}]", g.shifts) for i, g in enumerate(units.groups))]
+    for where, shifts in stated:
+        for i, shift in enumerate(shifts):
+            if shift.meal is not None and not falls_into(meal_of(shift.meal), plain_shift(shift)):
+                place = f"{where}.shifts[{i}].meal"
+                faults.add(place, "a meal outside of its shift", f"one that falls into {shift.name}", mend)
+    worked = [shift for group in units.forces for shift in roster_of(scenario, group).shifts]
+    for i, meal in enumerate(units.meals):
+        if not any(falls_into(meal_of(meal), shift) for shift in worked):
+            faults.add(f"units.meals[{i}]", "a meal outside of all shifts", "one that falls into a shift", mend)
 
 
 def _all_patrol(scenario: Scenario, group: GroupPart) -> bool:

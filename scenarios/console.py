@@ -365,7 +365,7 @@ def keys_table() -> Group:
     """Every key of a scenario file with its default and its meaning."""
     table = plain_table()
     for head in ("key", "default", "meaning"):
-        table.add_column(head)
+        table.add_column(head, overflow="fold")
     for key in known_keys():
         table.add_row(Text(key.place), Text(key.default), Text(key.description))
     basis = "[P] press or government report, [L] literature or standard, [D] derived from those, [A] assumed"

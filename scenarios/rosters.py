@@ -54,7 +54,7 @@ def roster_of(scenario: Scenario, group: GroupPart) -> Roster:
         roster = Roster(name="shifts", shifts=tuple(_shift(shift) for shift in _shift_parts(scenario, group)))
     if roster.rotation is not None and part.roster_from is not None:
         roster = replace(roster, rotation=replace(roster.rotation, reference=part.roster_from))
-    meals = [_meal(meal) for meal in part.meals]
+    meals = [meal_of(meal) for meal in part.meals]
     return replace(
         roster,
         shifts=tuple(_with_meals(shift, meals) for shift in roster.shifts),
@@ -76,16 +76,21 @@ def _shift_parts(scenario: Scenario, group: GroupPart) -> tuple[ShiftPart, ...]:
 
 
 def _shift(part: ShiftPart) -> Shift:
-    shift = Shift(
+    shift = plain_shift(part)
+    return shift if part.meal is None else _with_meals(shift, [meal_of(part.meal)])
+
+
+def plain_shift(part: ShiftPart) -> Shift:
+    """Without its meal."""
+    return Shift(
         name=part.name,
         start_s=_second(part.start),
         end_s=_second(part.end),
         weekdays=frozenset(DAYS.index(day) for day in part.weekdays),
     )
-    return shift if part.meal is None else _with_meals(shift, [_meal(part.meal)])
 
 
-def _meal(part: MealPart) -> Meal:
+def meal_of(part: MealPart) -> Meal:
     """By the clock."""
     return Meal(_second(part.window[0]), _second(part.window[1]), part.minutes * 60)
 

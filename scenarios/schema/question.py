@@ -88,8 +88,12 @@ class StandardPart(Part):
         description="What a limit follows: place_class, severity, echelon; several: the most demanding. [P]",
     )
     limits_s: Limits = Limits()
-    priority_limits_s: PriorityLimits = PriorityLimits()
-    tier_limits_s: TierLimits = TierLimits()
+    priority_limits_s: PriorityLimits = Field(
+        default=PriorityLimits(), description="Limits of the severity reading, by priority."
+    )
+    tier_limits_s: TierLimits = Field(
+        default=TierLimits(), description="Limits of the echelon reading: each tier's own first arrival."
+    )
     target_share: Annotated[Positive, Field(le=1)] = Field(
         default=0.9, description="Share of the incidents to be reached within the limit (green). [A]"
     )

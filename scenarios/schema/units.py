@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import time
+from datetime import datetime, time, timedelta
+from itertools import pairwise
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from dispatch.roster import REST
 from dispatch.rotations import ROSTERS
 from dispatch.units import KINDS
 from geodata.driving import RULES
@@ -76,6 +78,8 @@ DAY_AND_NIGHT = (
 def _names_differ(shifts: tuple[ShiftPart, ...]) -> tuple[ShiftPart, ...]:
     if twice := first_twice(shift.name for shift in shifts):
         raise refusal(f'two shifts "{twice}"', "shifts with different names", "Rename one of them.")
+    if any(shift.name == REST for shift in shifts):
+        raise refusal(f'a shift "{REST}"', "another name, as that stands for days off", "Rename it.")
     return shifts
 
 
@@ -189,7 +193,9 @@ class UnitsPart(Part):
     )
     kind: Name = Field(default="patrol_car", description=f"Kind of unit: {', '.join(KINDS)}, or one of units.kinds.")
     groups: tuple[GroupPart, ...] = Field(default=(), description="In place of `count`, for several kinds of units.")
-    kinds: dict[str, KindPart] = Field(default_factory=_KINDS)
+    kinds: dict[str, KindPart] = Field(
+        default_factory=_KINDS, description="Kinds of units, changed or new, by name; what is left out stays."
+    )
     speed_factor: Annotated[Positive, Field(le=3)] | None = Field(
         default=None, description="As units.kinds.NAME.speed_factor, for `kind`; 1.3 of a patrol car. [A]"
     )
@@ -239,6 +245,17 @@ class UnitsPart(Part):
         if twice := first_twice(group.name for group in groups):
             raise refusal(f'two groups "{twice}"', "groups with different names", "Rename one of them.")
         return groups
+
+    @field_validator("holidays")
+    @classmethod
+    def _apart(cls, holidays: tuple[HolidayPart, ...]) -> tuple[HolidayPart, ...]:
+        # who works on the last day does so into the morning after it
+        ordered = sorted(holidays, key=lambda holiday: holiday.first)
+        for one, other in pairwise(ordered):
+            if datetime.combine(other.first, other.start) < datetime.combine(one.last, one.start) + timedelta(days=1):
+                found = f"{one.first} to {one.last} and {other.first} to {other.last}"
+                raise refusal(found, "holidays that do not overlap", "Make them one.")
+        return holidays
 
     @field_validator("roster_from")
     @classmethod

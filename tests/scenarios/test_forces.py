@@ -204,6 +204,13 @@ def test_meals_are_had_in_the_shifts_into_which_they_fall(small_city: City) -> N
     assert {unit.shift: len(unit.meals) > 0 for unit in of_roster} == {"day": True, "evening": False, "night": False}
 
 
+def test_a_meal_outside_of_all_shifts_is_refused(small_city: City) -> None:
+    night, noon = {"window": ["01:00", "02:00"]}, {"window": ["12:00", "12:30"]}
+    shifts = [{"name": "day", "start": "08:00", "end": "20:00", "meal": night}]
+    found = faults(small_city, {"count": 1, "shifts": shifts, "meals": [noon, night]})
+    assert [fault.place for fault in found] == ["units.shifts[0].meal", "units.meals[1]"]
+
+
 def test_vehicles_are_out_of_service_by_plan_and_at_random(small_city: City) -> None:
     plan = {"unit": "P02-A1", "start": datetime(2026, 6, 1, 10), "end": datetime(2026, 6, 1, 12)}
     found = units(small_city, {"count": 3, "shifts": ALL_DAY, "outages": [plan]})

@@ -219,6 +219,13 @@ name = "night"
             "a date without quotes",
             "",
         ),
+        (
+            "[units]\nholidays = [{first = 2026-10-01, last = 2026-10-03}, {first = 2026-10-03, last = 2026-10-04}]",
+            "units.holidays (line 5)",
+            "2026-10-03 to 2026-10-04",
+            "do not overlap",
+            "Make them one.",
+        ),
         ("[patrol]\nform = 'flying'", "patrol.form (line 5)", '"flying"', "none, route, roaming", ""),
         (
             "[patrol]\nform = 'guard'",

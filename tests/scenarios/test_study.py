@@ -161,3 +161,25 @@ def test_an_interval_needs_two_replications_and_a_unit(scenario: Scenario, small
     with pytest.raises(InputError, match="0 units"):
         staff_study(scenario, small_city, [0, 3], folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_groups_and_patrols_are_studied_on_any_number_of_workers(
+    scenario: Scenario, small_city: City, tmp_path: Path
+) -> None:
+    given = scenario.model_dump(exclude={"units", "patrol"}, exclude_none=True)
+    groups = [{"name": "car", "count": 2}, {"name": "moto", "kind": "motorcycle", "count": 2}]
+    asked = Scenario.model_validate(given | {"units": {"groups": groups}, "patrol": {"form": "roaming", "share": 0.5}})
+    tables = [
+        staff_study(asked, small_city, [4, 8], replications=2, workers=workers, folder=tmp_path / str(workers)).table
+        for workers in (1, 2)
+    ]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert tables[0]["share"].is_monotonic_increasing
+
+
+def test_a_wrong_option_is_told_before_any_run(scenario: Scenario, small_city: City, tmp_path: Path) -> None:
+    given = scenario.model_dump(exclude={"dispatch"}, exclude_none=True)
+    asked = Scenario.model_validate(given | {"dispatch": {"policy": "preempt", "options": {"gain": 1}}})
+    with pytest.raises(InputError, match=r"dispatch\.options\.gain"):
+        staff_study(asked, small_city, [4], replications=2, workers=2, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
