@@ -190,6 +190,15 @@ def check_succession(unit: UnitSpec, a: Row, b: Row, world: World) -> None:
         assert abs(a.phase_s + a.end_s - a.start_s - b.phase_s) < EPS, told
 
 
+def timed_in(unit: UnitSpec, row: Row, world: World, *, calm: bool) -> set[int]:
+    """The moments in which a journey may have been timed: when it was ordered, when a closure met it before it set off,
+    and where it begins anew."""
+    if calm:
+        return world.moments(unit, row.start_s, calm=True)
+    changes = [s for s in world.travel(unit, calm=False).changes_s if row.timed_s < s <= row.start_s]
+    return {moment for s in (row.timed_s, *changes) for moment in world.moments(unit, s)}
+
+
 def row_arrives(row: Row) -> bool:
     return bool(getattr(row, "arrives", False))
 
@@ -214,8 +223,7 @@ def check_leads_to(unit: UnitSpec, row: Row, goal: Place, world: World, *, arriv
         if any(abs(seconds - lasts_s) <= EPS for seconds in found):
             return
     if row.state in MOVING:
-        begun_s = row.timed_s if row.state == "travelling" else row.start_s
-        found = [row.pace * ways.seconds(here, goal, m) for m in world.moments(unit, begun_s, calm=calm)]
+        found = [row.pace * ways.seconds(here, goal, m) for m in timed_in(unit, row, world, calm=calm)]
         slack_s = EPS * (1 + row.pace)
         if not arrives and ways.same(here, goal):
             # called off where it stands, though to stay within its place would have taken its time
@@ -363,8 +371,9 @@ def turn_outs_of(unit: UnitSpec, before: Row | None, order: Row, world: World) -
     either = {unit.turn_out_post_s, unit.turn_out_mobile_s}
     if before is None or before.end_s < order.ordered_s - EPS:
         return either
-    if before.state == "idle" and world.problem.move_up is not None:
-        # it may have been told to move at this very moment
+    changes = [s for span in (*(unit.duty or ()), *unit.standby) for s in span]
+    if world.problem.move_up is not None or any(abs(s - order.ordered_s) < EPS for s in changes):
+        # it may have been told to move, or home and back on duty, at this very moment
         return either
     if before.state == "idle":
         return {unit.turn_out_post_s} if before.post >= 0 else {unit.turn_out_mobile_s}

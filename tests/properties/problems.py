@@ -134,8 +134,10 @@ def cover_of(posts: Positions, between_s: np.ndarray) -> Cover:
 def patrol_of(world: World, post: int, goal: int, again: bool) -> Patrol | None:
     """From a post to a place, where it stops for ten minutes, and back; None where there is no way."""
     travel = world.travel["obey_all"].calm
-    edge, begin, end, lasts_s = list[int](), list[float](), list[float](), list[float]()
     ends = [world.posts[post], world.places[goal], world.posts[post]]
+    # a second at the post, named as the post is: a route that begins at a junction may name it by the street beyond
+    at_post = ends[0].offset_m / travel.length_m[ends[0].edge]
+    edge, begin, end, lasts_s = [ends[0].edge], [at_post], [at_post], [1.0]
     for origin, target in pairwise(ends):
         try:
             route = travel.route(origin, target, 3)
@@ -152,6 +154,7 @@ def patrol_of(world: World, post: int, goal: int, again: bool) -> Patrol | None:
             begin.append(end[-1])
             end.append(end[-1])
             lasts_s.append(600.0)
+    edge, begin, end, lasts_s = [*edge, edge[0]], [*begin, at_post], [*end, at_post], [*lasts_s, 1.0]
     return Patrol(
         name="there and back",
         edge=np.array(edge, np.int32),
