@@ -19,7 +19,7 @@ from dispatch.units import UnitState
 from geodata.city import City
 from geodata.grid import Level
 from scenarios.schema import Scenario
-from scenarios.terms import CLOCK, PLACE_CLASS, PRIORITY, TIER, Term, Verdict, limit, verdict
+from scenarios.terms import CLOCK, PLACE_CLASS, PRIORITY, Term, Verdict, limit, verdict
 
 N_WORST = 10
 FEW_INCIDENTS = 5
@@ -79,7 +79,7 @@ def headline_of(log: RunLog, summary: Mapping[str, Any], scenario: Scenario) -> 
     standard, shares = summary["standard"], summary["share_within"]
     clock = Clock(standard["headline"])
     incidents = log.incidents.loc[called_for(log, clock), "place_class"].value_counts()
-    by_place = standard["readings"] == [Reading.PLACE_CLASS.value]
+    by_place = set(limits_by(standard)) == {Reading.PLACE_CLASS}
     return Headline(
         share=shares["overall"][clock],
         target=standard["target_share"],
@@ -106,26 +106,30 @@ def headline_of(log: RunLog, summary: Mapping[str, Any], scenario: Scenario) -> 
 
 
 def limits_by(standard: Mapping[str, Any]) -> dict[Reading, list[tuple[Term, float]]]:
-    """The limits of each reading of the standard in a summary, with what they hold for."""
+    """The readings of the standard in a summary that limit an incident, and what they hold for. Of the echelon reading,
+    which has a limit for each tier, the last one counts, and only where it stands alone."""
     tables = {
         Reading.PLACE_CLASS: [(term, standard["limits_s"][name]) for name, term in PLACE_CLASS.items()],
         Reading.SEVERITY: [(term, standard["priority_limits_s"][str(p)]) for p, term in PRIORITY.items()],
-        Reading.ECHELON: [(TIER[int(tier)], limit_s) for tier, limit_s in standard["tier_limits_s"].items()],
     }
-    return {reading: tables[reading] for reading in Reading if reading.value in standard["readings"]}
+    found = {reading: table for reading, table in tables.items() if reading.value in standard["readings"]}
+    last = max(standard["tier_limits_s"].values())
+    return found or {Reading.ECHELON: [(Term("各处", "everywhere"), last)]}
 
 
 def limits_of(standard: Mapping[str, Any]) -> tuple[float, ...]:
-    """All limits of the standard in a summary, the shortest first."""
+    """All limits of an incident by the standard in a summary, the shortest first."""
     return tuple(sorted({limit_s for table in limits_by(standard).values() for _, limit_s in table}))
 
 
 def limits_told(standard: Mapping[str, Any]) -> Term:
-    """The limits of the standard in a summary, in words."""
+    """The limits of an incident by the standard in a summary, in words."""
     tables = limits_by(standard).values()
-    en = (", ".join(f"{limit(limit_s)} {term.en}" for term, limit_s in table) for table in tables)
-    zh = ("、".join(f"{term.zh}{limit_s / 60:g}分钟" for term, limit_s in table) for table in tables)
-    return Term("；".join(zh), "; ".join(en))
+    en = [", ".join(f"{limit(limit_s)} {term.en}" for term, limit_s in table) for table in tables]
+    zh = ["、".join(f"{term.zh}{limit_s / 60:g}分钟" for term, limit_s in table) for table in tables]
+    if len(en) > 1:
+        return Term(f"取最严者：{'；'.join(zh)}", f"the shorter of {' and of '.join(en)}")
+    return Term(zh[0], en[0])
 
 
 def late_incidents(log: RunLog, clock: Clock) -> pd.DataFrame:
@@ -172,10 +176,11 @@ def site_table(city: City, log: RunLog, clock: Clock) -> pd.DataFrame:
 
 
 def standing_posts(log: RunLog) -> NDArray[np.int64]:
-    """Rows of the posts that are home to units which stand by there, and do not patrol."""
+    """Rows of the posts that are home to units which were on duty and stood by, and did not patrol."""
     states = log.unit_states
-    patrols = states.loc[states["state"] == UnitState.PATROLLING.label, "unit_id"].unique()
-    return np.unique(log.units.loc[~log.units["unit_id"].isin(patrols), "post"].to_numpy(np.int64))
+    patrols = states.loc[states["state"] == UnitState.PATROLLING.label, "unit_id"]
+    standing = log.units["unit_id"].isin(states["unit_id"]) & ~log.units["unit_id"].isin(patrols)
+    return np.unique(log.units.loc[standing, "post"].to_numpy(np.int64))
 
 
 def post_table(city: City, log: RunLog) -> pd.DataFrame:

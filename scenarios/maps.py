@@ -32,7 +32,7 @@ from scenarios.mappage import SYMBOLS, backdrop_data, drawn, extent, inside, pag
 from scenarios.schema import Scenario
 from scenarios.terms import PLACE_COLOUR, Verdict, count, kind, limit, minutes, pages, percent
 
-REACH_COLOUR = ("#08306b", "#2171b5", "#74b3e6")
+REACH_COLOUR = ("#08306b", "#2171b5", "#74b3e6", "#b5d4ee")
 """From the shortest limit to the longest; a further one has the last colour."""
 LAYERS = {
     "land": ("底图 Land and water", True),

@@ -10,10 +10,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dispatch.metrics import late
+from dispatch.engine import simulate
+from dispatch.log import RunLog
+from dispatch.metrics import late, summarise
 from dispatch.standard import Clock
 from geodata.city import City
-from scenarios.findings import cell_table, headline_of, late_incidents, post_table, site_table, worst_cells
+from scenarios.build import build_problem, standard_of
+from scenarios.findings import (
+    cell_table,
+    headline_of,
+    late_incidents,
+    post_table,
+    site_table,
+    standing_posts,
+    worst_cells,
+)
+from scenarios.maps import render_map
+from scenarios.report import render_report
+from scenarios.schema import Scenario
 from scenarios.terms import Verdict
 
 
@@ -92,3 +106,50 @@ def test_a_city_without_sites_or_districts_has_its_tables(shown: Any, bare_city:
     assert len(site_table(bare_city, shown.log, Clock.ORDERED)) == 0
     assert set(cell_table(bare_city, shown.log, Clock.ORDERED)["district"]) == {""}
     assert isinstance(bare_city.sites.zones, gpd.GeoDataFrame)
+
+
+@pytest.mark.parametrize(
+    ("name", "limits_s", "en", "vital_s"),
+    [
+        ("one_three_five", (60, 180, 300), "1 min vital sites, 3 min key areas, 5 min other areas", 60),
+        ("uk_15_20", (900, 1200), "15 min vital sites, 15 min key areas, 20 min other areas", 900),
+        ("severity", (60, 180, 300, 600), "1 min P1, 3 min P2, 5 min P3, 10 min P4", None),
+        ("echelon", (300,), "5 min everywhere", None),
+        (
+            "chained",
+            (60, 180, 300, 600),
+            "the shorter of 1 min vital sites, 3 min key areas, 5 min other areas and",
+            None,
+        ),
+    ],
+)
+def test_the_limits_are_told_as_the_standard_reads_them(
+    shown: Any, name: str, limits_s: tuple[float, ...], en: str, vital_s: float | None
+) -> None:
+    scenario = Scenario.model_validate({"name": "a", "city": {"synthetic_seed": 1}, "standard": {"name": name}})
+    start = shown.scenario.run.start
+    summary = summarise(shown.log, standard_of(scenario), start=start, seed=1, digest="d")
+    headline = headline_of(shown.log, summary, shown.scenario)
+    assert headline.limits_s == limits_s
+    assert headline.limits.en.startswith(en)
+    assert headline.classes[0].limit_s == vital_s
+
+
+def test_units_that_patrol_stand_at_no_post(small_city: City) -> None:
+    groups = [{"name": "a", "count": 2}, {"name": "b", "count": 1, "posts": ["P04"], "patrol": {"form": "none"}}]
+    given = {"name": "a", "city": {"synthetic_seed": 1}, "run": {"days": 0.2}, "units": {"groups": groups}}
+    given |= {"patrol": {"form": "roaming"}, "demand": {"incidents_per_day": 40}}
+    scenario = Scenario.model_validate(given)
+    problem = build_problem(scenario, small_city)
+    log = simulate(problem)
+    assert standing_posts(log).tolist() == [3]
+    summary = summarise(log, problem.standard, start=problem.start, seed=1, digest="d")
+    assert "Reach from the posts</h2>" in render_map(small_city, log, summary, scenario)
+    for page in (render_map, render_report):
+        # nobody stands by at all
+        assert page(small_city, log_of_patrols(log), summary, scenario)
+    assert "Reach from the posts</h2>" not in render_map(small_city, log_of_patrols(log), summary, scenario)
+
+
+def log_of_patrols(log: RunLog) -> RunLog:
+    return replace(log, units=log.units[log.units["post"] != 3])

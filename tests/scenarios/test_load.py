@@ -404,7 +404,7 @@ def test_a_scenario_that_says_everything_runs_and_is_read_again(everything: Path
     for part in run_tables(done):
         screen.print(part)
     told = screen.file.getvalue()
-    assert "1 min P1" in told
+    assert "15 min P4" in told
     assert "second calls about others" in told
     assert "Share of incidents that each tier reached within its own limit" in told
     assert "could have been prevented" in told
