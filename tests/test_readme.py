@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import osmium
+import pandas as pd
 import pytest
 from osmium.osm.mutable import Node, Way
 from typer.main import get_command
 
 from dispatch.engine import simulate
-from dispatch.metrics import utilisation
+from dispatch.metrics import moves, utilisation
 from dispatch.policies.dispatching import nearest
 from geodata.city import City
 from geodata.crs import LONLAT, project
@@ -25,10 +28,11 @@ from scenarios.run import RUN_FILES, read_run
 from scenarios.schema import Scenario
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/glossary.md", "docs/why.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/engine.md", "docs/glossary.md", "docs/why.md")
 README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 TEXT = "\n".join((ROOT / page).read_text("utf-8") for page in PAGES)
+N_CALLS = 350
 HIGHWAY = {
     RoadClass.EXPRESSWAY: "trunk",
     RoadClass.ARTERIAL: "primary",
@@ -109,16 +113,23 @@ def test_the_example_city_can_be_built_run_and_studied(
         Path(name).write_text(text, "utf-8")
     [toml] = blocks(README, "toml")
     Path("jiangcheng.toml").write_text(toml, "utf-8")
+    write_calls(small_city, Path("calls.csv"))
 
+    # the numbers of the text take minutes
+    fewer = {
+        "staff": ["--replications", "2", "--workers", "1"],
+        "compare": ["--policies", "nearest,+dmexclp", "--replications", "2", "--workers", "1"],
+    }
     tried = []
     for words in in_blocks(README):
-        # the numbers of the text take minutes
-        fewer = ["--replications", "2", "--workers", "1"] if words[0] == "staff" else []
         with pytest.raises(SystemExit) as left:
-            main([*words, *fewer])
+            main([*words, *fewer.get(words[0], [])])
         assert left.value.code == 0, f"patrol {' '.join(words)}\n{capsys.readouterr().err}"
         tried.append(words[0])
-    assert tried == ["city", "city", "city", "scenarios", "scenarios", "run", "map", "staff", "coverage"]
+    assert tried == [
+        *("city", "city", "city", "scenarios", "scenarios"),
+        *("run", "map", "explain", "staff", "compare", "coverage", "history", "history"),
+    ]
 
     run = read_run(Path("out/jiangcheng"))
     assert len(run.city.posts) == 3
@@ -126,14 +137,16 @@ def test_the_example_city_can_be_built_run_and_studied(
     assert {unit.rpartition("-")[2][0] for unit in utilisation(run.log).index} == {"D", "N"}
     assert run.summary["incidents"]["total"] > 300
     assert "jiangcheng" in capsys.readouterr().out
+    replays_and_fits(toml, capsys)
 
 
-def test_the_example_policy_works(small_city: City, tmp_path: Path) -> None:
-    """As CONTRIBUTING shows it: the function in a file beside the scenario."""
-    [code] = blocks(CONTRIBUTING, "python")
-    assert len(code.splitlines()) <= 10
-    [name] = re.findall(r'policy = "([^"]+)"', CONTRIBUTING)
-    (tmp_path / f"{name.split('.')[0]}.py").write_text(code, "utf-8")
+def test_the_example_policies_work(small_city: City, tmp_path: Path) -> None:
+    """As CONTRIBUTING shows them: functions in a file beside the scenario."""
+    sending, moving = blocks(CONTRIBUTING, "python")
+    assert len(sending.splitlines()) <= 10
+    [policy] = re.findall(r'`policy = "([^"]+)"`', CONTRIBUTING)
+    [move_up] = re.findall(r'`move_up = "([^"]+)"`', CONTRIBUTING)
+    (tmp_path / f"{policy.split('.')[0]}.py").write_text(f"{sending}\n{moving}", "utf-8")
     scenario = Scenario.model_validate(
         {
             "name": "own",
@@ -141,13 +154,50 @@ def test_the_example_policy_works(small_city: City, tmp_path: Path) -> None:
             "run": {"days": 7},
             "demand": {"incidents_per_day": 150},
             "units": {"count": 6},
-            "dispatch": {"policy": name, "folder": str(tmp_path)},
+            "dispatch": {"policy": policy, "move_up": move_up, "folder": str(tmp_path)},
         }
     )
     problem = build_problem(scenario, small_city)
     log, other = simulate(problem), simulate(replace(problem, policy=nearest))
     assert log.incidents["arrived_s"].notna().all()
     assert not log.assignments.equals(other.assignments)
+    assert moves(log)["moves"].sum() > 0
+    assert moves(simulate(replace(problem, move_up=None)))["moves"].sum() == 0
+
+
+def replays_and_fits(toml: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The two lines of the text about recorded incidents, each in place of the rate."""
+    [rate] = re.findall(r"^incidents_per_day = .*$", toml, re.MULTILINE)
+    lines = re.findall(r"`((?:history|fitted) = [^`]+)`", README)
+    assert len(lines) == 2
+    total = []
+    for line in lines:
+        Path("recorded.toml").write_text(toml.replace(rate, line), "utf-8")
+        with pytest.raises(SystemExit) as left:
+            main(["run", "recorded.toml", "--out", "out/recorded"])
+        assert left.value.code == 0, capsys.readouterr().err
+        total.append(read_run(Path("out/recorded")).summary["incidents"]["total"])
+    assert total[0] == N_CALLS
+    assert 0.7 * N_CALLS < total[1] < 1.3 * N_CALLS
+
+
+def write_calls(city: City, path: Path) -> None:
+    """A week of calls as a dispatch system exports them, one at a junction every so often."""
+    lonlat = project(city.network.node_xy_m, city.network.epsg, LONLAT)
+    received = datetime(2026, 6, 1, 8) + np.arange(N_CALLS) * timedelta(days=7) / N_CALLS
+    place = lonlat[np.random.default_rng(1).choice(len(lonlat), N_CALLS)]
+    table = {
+        "警情编号": [f"J{i:04d}" for i in range(N_CALLS)],
+        "报警时间": received,
+        "派警时间": received + timedelta(seconds=80),
+        "到达时间": received + timedelta(seconds=300),
+        "处置完毕时间": received + timedelta(minutes=25),
+        "警情类别": np.resize(["求助", "纠纷", "交通事故"], N_CALLS),
+        "警情级别": np.resize(["三级", "二级"], N_CALLS),
+        "经度": place[:, 0],
+        "纬度": place[:, 1],
+    }
+    pd.DataFrame(table).to_csv(path, index=False, encoding="gb18030")
 
 
 def write_osm(city: City, path: Path) -> None:
