@@ -108,9 +108,10 @@ class StandardPart(Part):
     @classmethod
     def _of_that_name(cls, given: Any) -> Any:
         """What the named standard says where the file is silent."""
-        named = STANDARDS.get(given.get("name", "")) if isinstance(given, dict) else None
-        if named is None:
+        name = given.get("name") if isinstance(given, dict) else None
+        if not isinstance(name, str) or name not in STANDARDS:
             return given
+        named = STANDARDS[name]
         filled = _as_typed(named) | given
         for table in ("limits_s", "priority_limits_s", "tier_limits_s"):
             if isinstance(filled[table], dict):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import tomllib
+from contextlib import suppress
+from datetime import date
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from geodata.errors import Fault, InputError
 from scenarios.console import run_tables
-from scenarios.load import dump, find_scenario, library, load_scenario
+from scenarios.load import dump, find_scenario, library, load_scenario, resolve
 from scenarios.run import read_run, run_scenario
+from scenarios.schema import known_keys
 
 HEAD = 'name = "test"\n[city]\nsynthetic_seed = 1\n'
 
@@ -424,3 +429,21 @@ def test_the_paths_of_a_scenario_become_absolute(tmp_path: Path) -> None:
     assert scenario.dispatch.folder == tmp_path.as_posix()
     areas = [closure.area for closure in scenario.travel.closures]
     assert areas == [(tmp_path / "flood.gpkg").as_posix(), "POLYGON ((1 1, 2 1, 2 2, 1 1))"]
+
+
+@pytest.mark.parametrize(
+    "value", [3, -1.5, "x", True, [], [1], [{}], {}, {"a": 1}, [[1, 2]], date(2026, 1, 1)], ids=repr
+)
+def test_whatever_stands_in_a_key_is_understood_or_refused(value: Any, tmp_path: Path) -> None:
+    for key in known_keys():
+        table: dict[str, Any] = {"name": "a", "city": {"synthetic_seed": 1}}
+        *above, last = key.place.replace("NAME", "name").split(".")
+        at = table
+        for step in above:
+            below = at.get(step.removesuffix("[]"), {})
+            at[step.removesuffix("[]")] = [below] if step.endswith("[]") else below
+            at = below
+        at[last] = value
+        with suppress(InputError):
+            scenario = resolve(table, source="typed", folder=tmp_path)
+            assert resolve(tomllib.loads(dump(scenario)), source="written", folder=tmp_path) == scenario
