@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import geopandas as gpd
@@ -182,16 +181,16 @@ def replays_and_fits(toml: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def write_calls(city: City, path: Path) -> None:
-    """A week of calls as a dispatch system exports them, one at a junction every so often."""
+    """A week of calls as a dispatch system exports them, each at a junction."""
     lonlat = project(city.network.node_xy_m, city.network.epsg, LONLAT)
-    received = datetime(2026, 6, 1, 8) + np.arange(N_CALLS) * timedelta(days=7) / N_CALLS
+    received = pd.date_range("2026-06-01 08:00", periods=N_CALLS, freq="28min")
     place = lonlat[np.random.default_rng(1).choice(len(lonlat), N_CALLS)]
     table = {
         "警情编号": [f"J{i:04d}" for i in range(N_CALLS)],
         "报警时间": received,
-        "派警时间": received + timedelta(seconds=80),
-        "到达时间": received + timedelta(seconds=300),
-        "处置完毕时间": received + timedelta(minutes=25),
+        "派警时间": received + pd.Timedelta(seconds=80),
+        "到达时间": received + pd.Timedelta(seconds=300),
+        "处置完毕时间": received + pd.Timedelta(minutes=25),
         "警情类别": np.resize(["求助", "纠纷", "交通事故"], N_CALLS),
         "警情级别": np.resize(["三级", "二级"], N_CALLS),
         "经度": place[:, 0],
