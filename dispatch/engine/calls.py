@@ -89,7 +89,7 @@ class Calls(State):
             return
         problem, fleet, now_s, sent = self.problem, self.fleet, self.clock.now, False
         hour = self.moment(self.roads[0])
-        for _, _, incident in waiting[:]:
+        for rank, _, incident in waiting[:]:
             level = AT_MEAL if self.any_meal and self.priority[incident] == 1 else FREE
             while incident in self.roles:
                 free = fleet.look(now_s, level)
@@ -107,8 +107,8 @@ class Calls(State):
                     break
                 self.carry_out(orders, incident)
                 sent = True
-            if not (self.any_meal or self.sees_engaged or len(free)):
-                # nobody is left for those behind
+            if not (len(free) or self.sees_engaged) and (rank > 1 or not self.any_meal):
+                # nobody is left for those behind, who are no more urgent
                 break
         if sent and problem.move_up is not None:
             self.rearrange(-1)
@@ -131,6 +131,8 @@ class Calls(State):
                     self.preempt(unit, goal)
                 elif not self.available[unit]:
                     raise ValueError(f"the policy sent unit {self.name(unit)}, which is not free")
+                elif self.available[unit] == AT_MEAL and self.priority[goal] > 1:
+                    raise ValueError(f"the policy sent unit {self.name(unit)}, which is at its meal, to what can wait")
                 self.send(unit, goal, drive, role)
             filled.setdefault(goal, []).append(place)
         for goal, places in filled.items():

@@ -43,6 +43,7 @@ class Closures(State):
         unit, turn = event.value
         if turn == self.turn[unit]:
             self.halt(unit)
+            self.back_s[unit] = inf
             self.settle(unit)
 
     def replan(self, unit: int) -> None:

@@ -161,6 +161,7 @@ class Duties(State):
         unit, turn = event.value
         if turn == self.turn[unit]:
             self.available[unit] = FREE
+            self.doing[unit] = UnitState.IDLE
             self.go_on([unit])
 
     # outages

@@ -104,6 +104,8 @@ class Responses(State):
                 self.backup_asked[incident] = backup
                 journal.assembled_s[incident] = float("nan")
                 self.ask_for(incident, self.roles_from(incident, needed, needed + backup))
+                # some may be there in addition already
+                self.count_there(incident, 0)
                 self.serve()
 
     def count_there(self, incident: int, change: int) -> None:

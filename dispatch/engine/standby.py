@@ -35,20 +35,23 @@ class Standby(State):
 
     def relieve(self, unit: int) -> bool:
         """Let a free unit take over from one that is on its way, if the relief policy wants it."""
-        relief, travel = self.problem.relief, self.unit_roads[unit]
+        relief, travel, now_s = self.problem.relief, self.unit_roads[unit], self.clock.now
         assert relief is not None
+        self.relieved = {former for former in self.relieved if former[0] == now_s}
         journeys = [
             Journey(self.engaged[other], other, trip.target, self.role[other], trip.expected_s)
             for other, trip in self.trips.items()
-            if not self.arrived[other]
+            # two that would be there at the same second must not relieve each other for ever
+            if not self.arrived[other] and (now_s, unit, self.engaged[other]) not in self.relieved
         ]
-        orders = relief(Relief(self.clock.now, self.moment(travel), unit, journeys, self.view, self.roads))
+        orders = relief(Relief(now_s, self.moment(travel), unit, journeys, self.view, self.roads))
         for order in orders:
             other, role = order.relieves, self.role[order.relieves]
             if other not in self.trips or self.arrived[other] or self.engaged[other] != order.incident:
                 raise ValueError(f"the policy relieves unit {self.name(other)}, which is not on its way there")
             if order.unit != unit:
                 raise ValueError(f"the policy relieves by unit {self.name(order.unit)}, which is not the one free")
+            self.relieved.add((now_s, other, order.incident))
             self.take_from(other, BY_RELIEVED)
             self.send(order.unit, order.incident, order.drive, role)
             self.go_on([other])

@@ -168,6 +168,8 @@ class State(ABC):
         """When each was last moved to another post."""
         self.back_s = [0.0] * n
         """When each is back where it stands by, or was; infinite while that is not known."""
+        self.relieved: set[tuple[float, int, int]] = set()
+        """The last second in which units were relieved, with each of them and its incident."""
         self.stranded: set[int] = set()
         """Those that closures leave no way to where they should stand by."""
 

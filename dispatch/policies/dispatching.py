@@ -210,6 +210,9 @@ def batch(
         asked = call.incident, call.roles[role]
         if asked not in ranked:
             suited = free[fills(situation, free, call.roles[role])]
+            if call.priority > 1:
+                # for a P1 call the free include those at their meal
+                suited = suited[situation.units.state[suited] != UnitState.MEAL]
             ranked[asked] = soonest(situation, call, suited, min(n, len(suited)))
         for arrival in ranked[asked]:
             at = row, column[arrival.unit]

@@ -10,6 +10,8 @@ from pydantic import Field
 from dispatch.policies.situation import Order, Relief
 
 Gain = Annotated[float, Field(ge=0, lt=1)]
+LEAST_GAIN_S = 1.0
+"""Nobody is relieved for less, else two units at one place would relieve each other for ever. Assumed."""
 
 
 def nearer(relief: Relief, *, gain: Gain = 0.3) -> list[Order]:
@@ -33,7 +35,8 @@ def nearer(relief: Relief, *, gain: Gain = 0.3) -> list[Order]:
         for _, drive in relief.travel[kind].nearest_drives(
             journey.target, rows, units.positions, units.turn_out_s, units.slowness, relief.hour, 1, units.post
         ):
-            share = 1 - (turn_out_s + slowness * drive.time_s) / left_s
-            if share > best:
+            takes_s = turn_out_s + slowness * drive.time_s
+            share = 1 - takes_s / left_s
+            if share > best and left_s - takes_s >= LEAST_GAIN_S:
                 best, orders = share, [Order(unit, drive, incident=journey.incident, relieves=journey.unit)]
     return orders
