@@ -14,6 +14,7 @@ from dispatch.policies.relieving import nearer
 from dispatch.policies.situation import BEYOND_FREE, DispatchPolicy, Order, Relief, Situation
 from dispatch.units import KINDS, Role, Span
 from geodata.driving import RULES
+from geodata.travel import Drive
 
 TWO_CARS = (car("A", 0), car("B", 9))
 JOINED = partial(nearer, gain=0.3)
@@ -364,9 +365,20 @@ class TestRelief:
         assert run.order(2, "C").called_off == "relieved"
         assert run.order(2, "A").ordered_s == 260
 
+    def test_nobody_takes_back_at_once_what_he_was_relieved_of(self) -> None:
+        """Though the policy wants it whatever the gain: two units would relieve each other for ever."""
+
+        def relief(at: Relief) -> list[Order]:
+            route = at.travel[0].route(at.units.positions[at.unit], LINE.place(9), 10)
+            drive = Drive(route.time_s, route.length_m)
+            return [Order(at.unit, drive, incident=j.incident, relieves=j.unit) for j in at.journeys[:1]]
+
+        run = play(self.CALLS, self.UNITS, relief=relief)
+        assert [(i, u) for i, u, _ in run.sent] == [(0, "B"), (1, "A"), (1, "B")]
+
     def test_nobody_relieves_one_that_is_not_under_way(self) -> None:
         def relief(at: Relief) -> list[Order]:
-            return [Order(at.unit, at.travel[0].route(LINE.place(7), LINE.place(9), 10), incident=1, relieves=1)]
+            return [Order(at.unit, Drive(200.0, 2_000.0), incident=1, relieves=1)]
 
         with pytest.raises(ValueError, match="relieves unit B, which is not on its way there"):
             play(self.CALLS, self.UNITS, relief=relief)
