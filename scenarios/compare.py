@@ -23,6 +23,7 @@ from dispatch.engine import simulate
 from dispatch.metrics import share_within, utilisation
 from dispatch.policies.moving_up import MOVE_UPS
 from dispatch.policies.registry import POLICIES, RELIEFS
+from dispatch.standard import Clock
 from geodata.city import City
 from geodata.errors import Fault, InputError
 from scenarios.build import build_problem, check_fit
@@ -30,7 +31,7 @@ from scenarios.load import dump
 from scenarios.roads import Travels
 from scenarios.run import Progress, silent, write_whole
 from scenarios.schema import Scenario
-from scenarios.study import Answer, executor, interval
+from scenarios.study import Answer, all_draws_alike, executor, interval
 
 BASE = "nearest"
 """What the others are compared with."""
@@ -45,11 +46,21 @@ COMPARE_COLUMNS = {
     "p1_share": "share within the limit of priority 1 alone; empty: there was none",
     "utilisation": "mean share of the duty time that units were engaged",
     "never": "mean number of incidents that nobody reached",
+    "queue_s": "mean seconds that a call waited for its first unit",
     "gain": "mean difference of share to the nearest unit, replication by replication",
     "gain_low": "lower end of its 95 % interval",
     "gain_high": "upper end",
-    "verdict": "better or worse than the nearest unit, or no detectable difference",
+    "share_received": "mean share within the limit from the call received, which sees the waiting too",
+    "gain_received": "mean difference of that to the nearest unit",
+    "gain_received_low": "lower end of its 95 % interval",
+    "gain_received_high": "upper end",
+    "verdict": "better or worse than the nearest unit, or no detectable difference; on the headline clock and, where "
+    "they differ, from the call",
 }
+
+
+Interval = tuple[float, float, float]
+"""A mean, and the ends of its 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,15 +93,22 @@ class Variant:
         return scenario.model_copy(update=update)
 
 
+MEANS = ("mean_s", "p90_s", "p1_share", "utilisation", "never", "queue_s", "share_received")
+"""Figures of which the table holds the mean over the replications alone."""
 VARIANTS: Mapping[str, Variant] = {
-    variant.name: variant
-    for variant in (
+    each.name: each
+    for each in (
         *(Variant(policy=name) for name in POLICIES),
         *(Variant(relief=name) for name in RELIEFS),
         *(Variant(move_up=name) for name in MOVE_UPS),
     )
 }
 """By name."""
+
+
+def variant(name: str) -> Variant:
+    """The variant of a name; a dotted one is a dispatch policy of one's own."""
+    return VARIANTS.get(name) or Variant(policy=name)
 
 
 def compare_study(
@@ -108,20 +126,24 @@ def compare_study(
     The figures of each finished run are written to `folder`/runs; a study that was stopped goes on where it stopped.
 
     Args:
-        variants: names of `VARIANTS`; the nearest unit is always among them.
+        variants: names of `VARIANTS`, or dotted ones of one's own dispatch policies; the nearest unit is always among
+            them.
+        replications: draws of the demand; one where all would be alike.
         workers: processes; None: one a core.
 
     Raises:
         InputError: an unknown name, or a city that does not fit the scenario.
     """
     names = list(dict.fromkeys([BASE, *variants]))
-    if unknown := [name for name in names if name not in VARIANTS]:
-        fault = Fault("--policies", "", f'"{unknown[0]}"', f"some of {', '.join(VARIANTS)}", "Name those that exist.")
-        raise InputError(fault)
+    if unknown := [name for name in names if name not in VARIANTS and "." not in name]:
+        expected = f"some of {', '.join(VARIANTS)}, or module.function of one's own"
+        raise InputError(Fault("--policies", "", f'"{unknown[0]}"', expected, "Name those that exist."))
     if replications < 1:
         raise InputError(Fault("--replications", "", str(replications), "1 or more", "20 are usual."))
+    if all_draws_alike(scenario):
+        replications = 1
     for name in names:
-        check_fit(VARIANTS[name].of(scenario), city)
+        check_fit(variant(name).of(scenario), city)
     runs = folder / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     (folder / "scenario.toml").write_text(dump(scenario), "utf-8")
@@ -143,7 +165,7 @@ def _one(
     """The figures of one run, and whether they were found finished."""
     number, replication = task
     name = names[number]
-    problem = build_problem(VARIANTS[name].of(scenario), city, replication, travels=travels)
+    problem = build_problem(variant(name).of(scenario), city, replication, travels=travels)
     path = runs / f"{name}-{replication:04d}-{problem.digest[:16]}.json"
     ours = {"version": version("patrol135"), "digest": problem.digest}
     if path.is_file():
@@ -153,6 +175,7 @@ def _one(
     log = simulate(problem)
     clock = problem.standard.headline
     overall = share_within(log, None, clock).to_dict("records")[0]
+    incidents = log.incidents
     by_priority = share_within(log, "priority", clock)["share"].to_dict()
     load = utilisation(log)
     figure = {
@@ -164,6 +187,8 @@ def _one(
         "p1_share": by_priority.get(1),
         "utilisation": float(load["busy_s"].sum() / load["on_duty_s"].sum()),
         "never": int(overall["incidents"] - overall["reached"]),
+        "queue_s": float((incidents["ordered_s"] - incidents["ready_s"]).mean()),
+        "share_received": float(share_within(log, None, Clock.RECEIVED)["share"].iloc[0]),
         "incidents": int(overall["incidents"]),
         **ours,
     }
@@ -172,25 +197,40 @@ def _one(
 
 
 def _table(figures: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    share = figures.pivot_table(index="policy", columns="replication", values="share").astype(float)
+    by_run = {
+        column: figures.pivot_table(index="policy", columns="replication", values=column).astype(float)
+        for column in ("share", "share_received")
+    }
     rows: list[dict[str, Any]] = []
     for name in names:
         own = figures[figures["policy"] == name]
-        mean, low, high = interval(share.loc[name].to_numpy())
-        gain = interval((share.loc[name] - share.loc[BASE]).to_numpy(), within=(-1.0, 1.0))
+        mean, low, high = interval(by_run["share"].loc[name].to_numpy())
+        gain, from_call = (
+            interval((share.loc[name] - share.loc[BASE]).to_numpy(), within=(-1.0, 1.0)) for share in by_run.values()
+        )
         row: dict[str, Any] = {"policy": name, "replications": len(own)}
         row |= {"share": mean, "share_low": low, "share_high": high}
-        row |= {c: own[c].astype(float).mean() for c in ("mean_s", "p90_s", "p1_share", "utilisation", "never")}
-        row |= {"gain": gain[0], "gain_low": gain[1], "gain_high": gain[2], "verdict": _verdict(name, gain, len(own))}
+        row |= {c: own[c].astype(float).mean() for c in MEANS}
+        row |= {"gain": gain[0], "gain_low": gain[1], "gain_high": gain[2]}
+        row |= dict(zip(("gain_received", "gain_received_low", "gain_received_high"), from_call, strict=True))
+        row |= {"verdict": judge(name, gain, from_call, len(own))}
         rows.append(row)
     return pd.DataFrame(rows)[list(COMPARE_COLUMNS)]
 
 
-def _verdict(name: str, gain: tuple[float, float, float], replications: int) -> str:
+def judge(name: str, gain: Interval, from_call: Interval, replications: int) -> str:
+    """What is said of a policy beside the nearest unit, by its gains on the headline clock and from the call."""
     if name == BASE:
         return ""
     if replications == 1 or math.isnan(gain[0]):
-        return "one run: a difference may be luck"
+        return "one draw: a difference may be luck"
+    headline, call = _judged(gain), _judged(from_call)
+    if headline == call or "no detectable difference" in (headline, call):
+        return headline if call == "no detectable difference" or headline == call else f"{call} from the call"
+    return f"{headline}, but {call} from the call"
+
+
+def _judged(gain: Interval) -> str:
     if gain[1] > 0:
         return "better"
     return "worse" if gain[2] < 0 else "no detectable difference"

@@ -321,30 +321,39 @@ def staff_answer(study: StaffStudy) -> str:
 def compare_tables(table: pd.DataFrame, scenario: Scenario) -> list[RenderableType]:
     """The table of a comparison of policies."""
     shown = plain_table()
-    heads = ("policy", "within\nlimit %", "95 %\ninterval", "P1\n%", "mean\nmin:s", "P90\nmin:s", "busy\n%", "gain")
+    heads = (
+        "",
+        "within\nlimit %",
+        "from\ncall %",
+        "P1\n%",
+        "waits\nmin:s",
+        "mean\nmin:s",
+        "P90\nmin:s",
+        "busy\n%",
+        "gain",
+    )
     for head in heads:
-        shown.add_column(head, justify="left" if head == "policy" else "right", no_wrap=True)
+        shown.add_column(head, justify="right" if head else "left", no_wrap=True)
     shown.add_column("beside\nnearest")
     colour = {"better": "green", "worse": "red"}
+    several = int(table["replications"].max()) > 1
     for row in table.to_dict("records"):
-        several = row["replications"] > 1
-        half = 50 * (row["gain_high"] - row["gain_low"])
-        gain = f"{100 * row['gain']:+.1f}" + (f" ± {half:.1f}" if several else "")
+        half = f" ± {50 * (row['gain_high'] - row['gain_low']):.1f}" if several else ""
         shown.add_row(
             str(row["policy"]),
-            _points(row["share"]),
-            f"{_points(row['share_low'])}–{_points(row['share_high'])}" if several else "–",
-            _points(row["p1_share"]),
-            minutes(row["mean_s"]),
-            minutes(row["p90_s"]),
+            *(_points(row[name]) for name in ("share", "share_received", "p1_share")),
+            *(minutes(row[name]) for name in ("queue_s", "mean_s", "p90_s")),
             _points(row["utilisation"]),
-            gain if row["verdict"] else "",
-            Text(row["verdict"], colour.get(row["verdict"], "")),
+            f"{100 * row['gain']:+.1f}{half}" if row["verdict"] else "",
+            Text(row["verdict"], colour.get(row["verdict"].split(",")[0].split(" from")[0], "")),
         )
-    n = int(table["replications"].max())
-    clock = CLOCK[scenario.standard.headline.value]
-    title = f"{scenario.name}: the same incidents under each policy, {n} draw{'s' if n > 1 else ''}, {clock.en}"
+    draws = f"{int(table['replications'].max())} draws" if several else "one draw"
+    title = (
+        f"{scenario.name}: the same incidents under each policy, {draws}, {CLOCK[scenario.standard.headline.value].en}"
+    )
     notes = (
+        "from call: the share within the limit from the call received, which sees what waits; waits: mean time that a "
+        "call waited for its first unit.\n"
         "gain: percentage points on the nearest unit, draw by draw on the same incidents, with its 95 % interval.\n"
         "+name: the nearest unit, and this relief or move-up policy beside it."
     )

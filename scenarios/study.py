@@ -117,6 +117,8 @@ def staff_study(
     """
     levels = sorted(set(units))
     _check(levels, replications)
+    if all_draws_alike(scenario):
+        replications = 1
     check_fit(scenario, city)
     runs = folder / "runs"
     runs.mkdir(parents=True, exist_ok=True)
@@ -133,6 +135,11 @@ def staff_study(
     table.to_csv(folder / "staffing.csv", index=False)
     logger.info("%s runs, %s of them found finished", len(tasks), resumed)
     return StaffStudy(table=table, target_share=scenario.standard.target_share, resumed=resumed)
+
+
+def all_draws_alike(scenario: Scenario) -> bool:
+    """Whether nothing is drawn: recorded incidents are played again, and journeys take what is expected."""
+    return scenario.demand.history is not None and not scenario.travel.journey_cv
 
 
 def _check(levels: Sequence[int], replications: int) -> None:

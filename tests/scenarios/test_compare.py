@@ -10,7 +10,7 @@ import pytest
 
 from geodata.city import City
 from geodata.errors import InputError
-from scenarios.compare import COMPARE_COLUMNS, VARIANTS, compare_study
+from scenarios.compare import COMPARE_COLUMNS, VARIANTS, compare_study, judge
 from scenarios.console import compare_tables, console
 from scenarios.schema import Scenario
 from scenarios.study import interval
@@ -62,13 +62,36 @@ def test_all_policies_meet_the_same_incidents(runs: pd.DataFrame) -> None:
     assert runs["incidents"].nunique() > 1, "each replication draws its own"
 
 
-def test_the_gain_is_taken_run_by_run(table: pd.DataFrame, runs: pd.DataFrame) -> None:
-    share = runs.pivot_table(index="replication", columns="policy", values="share")
-    for row in table.set_index("policy").drop("nearest").itertuples():
-        gain = interval((share[row.Index] - share["nearest"]).to_numpy(), within=(-1, 1))
-        assert (row.gain, row.gain_low, row.gain_high) == pytest.approx(gain)
-        told = "better" if gain[1] > 0 else "worse" if gain[2] < 0 else "no detectable difference"
-        assert row.verdict == told
+def test_the_gain_is_taken_run_by_run_on_the_headline_clock_and_from_the_call(
+    table: pd.DataFrame, runs: pd.DataFrame
+) -> None:
+    for column, gain in (("share", "gain"), ("share_received", "gain_received")):
+        share = runs.pivot_table(index="replication", columns="policy", values=column)
+        for row in table.set_index("policy").drop("nearest").to_dict("index").items():
+            name, told = row
+            expected = interval((share[name] - share["nearest"]).to_numpy(), within=(-1, 1))
+            assert (told[gain], told[f"{gain}_low"], told[f"{gain}_high"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("gain", "from_call", "verdict"),
+    [
+        ((0.02, 0.01, 0.03), (0.02, 0.01, 0.03), "better"),
+        ((0.02, 0.01, 0.03), (0.0, -0.01, 0.01), "better"),
+        ((0.06, 0.03, 0.09), (-0.14, -0.16, -0.12), "better, but worse from the call"),
+        ((0.0, -0.01, 0.01), (-0.14, -0.16, -0.12), "worse from the call"),
+        ((0.0, -0.01, 0.01), (0.0, -0.01, 0.01), "no detectable difference"),
+    ],
+)
+def test_what_is_better_on_one_clock_and_worse_on_the_other_is_told(
+    gain: tuple[float, float, float], from_call: tuple[float, float, float], verdict: str
+) -> None:
+    assert judge("reserve", gain, from_call, 5) == verdict
+
+
+def test_the_wait_for_a_unit_is_shown_beside_the_clock_that_does_not_see_it(table: pd.DataFrame) -> None:
+    waits = table.set_index("policy")["queue_s"]
+    assert waits["reserve"] > waits["nearest"] + 600
 
 
 def test_a_scenarios_options_hold_for_the_policy_that_it_names(scenario: Scenario) -> None:
@@ -91,14 +114,14 @@ def test_a_comparison_that_was_stopped_goes_on_and_workers_change_nothing(
 def test_an_unknown_policy_is_refused_with_those_that_exist(
     scenario: Scenario, small_city: City, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"nearst.*expected some of nearest, straight_line"):
+    with pytest.raises(InputError, match=r"nearst.*expected some of nearest, straight_line.*of one.s own"):
         compare_study(scenario, small_city, ["nearst"], replications=1, workers=1, folder=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_one_run_is_told_to_be_no_evidence(scenario: Scenario, small_city: City, tmp_path: Path) -> None:
     table = compare_study(scenario, small_city, ["straight_line"], replications=1, workers=1, folder=tmp_path)
-    assert table["verdict"].tolist() == ["", "one run: a difference may be luck"]
+    assert table["verdict"].tolist() == ["", "one draw: a difference may be luck"]
     screen = console()
     with screen.capture() as shown:
         for part in compare_tables(table, scenario):
