@@ -52,6 +52,10 @@ class InputError(ValueError):
         self.faults = faults
         super().__init__("\n".join(str(fault) for fault in faults))
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[Fault, ...]]:
+        # as it is: workers hand it over to the process that started them
+        return type(self), self.faults
+
 
 class Faults:
     """Gathers faults so that one run over an input tells all of them."""
