@@ -26,7 +26,7 @@ def expected_cover(
     standing: Standing,
     *,
     busy: Share | None = None,
-    max_moves: NonNegativeInt = 2,
+    max_moves: NonNegativeInt = 1,
     max_move_s: NonNegativeFloat = 900.0,
     min_gain: NonNegativeFloat = 0.001,
     capacity: Capacity | None = None,
@@ -44,7 +44,7 @@ def expected_cover(
     Args:
         standing: what is seen.
         busy: see `dispatch.policies.moving_up`.
-        max_moves: at once. Assumed.
+        max_moves: at once. One takes milliseconds, several may take seconds where most units are busy. Assumed.
         max_move_s: of each, without siren. Assumed.
         min_gain: of the expected share, by each. Assumed.
         capacity: see `dispatch.policies.moving_up`.
