@@ -125,12 +125,12 @@ def test_expected_cover_by_hand(line: Cover) -> None:
     crowd = standing_of(line, [0, 0, 0])
     assert expected_share(line, np.array([3, 0, 0]), 0.5) == pytest.approx(0.4375)
     assert expected_share(line, np.array([2, 1, 0]), 0.5) == pytest.approx(0.4375 + 0.0875)
-    assert expected_cover(crowd) == [Move(0, 1)]
+    assert expected_cover(crowd, max_moves=2) == [Move(0, 1)]
     assert expected_cover(crowd, min_gain=0.087) == [Move(0, 1)]
     assert expected_cover(crowd, min_gain=0.088) == []
     assert expected_cover(crowd, max_moves=0) == []
     assert expected_cover(crowd, max_move_s=299.0) == []
-    assert expected_cover(crowd, busy=0.1) == [Move(0, 1), Move(1, 2)]
+    assert expected_cover(crowd, busy=0.1, max_moves=2) == [Move(0, 1), Move(1, 2)]
     assert expected_cover(crowd, busy=0.1, max_move_s=300.0) == [Move(0, 1)]
     assert expected_cover(crowd, busy=1.0) == []
 
