@@ -158,10 +158,10 @@ class TestFree:
         assert run.did("A")[-1] == ("returning", 930, 1_330)
 
     def test_so_does_one_whose_vehicle_is_to_be_out_of_service(self, town: Town, there: Call) -> None:
-        """The outage is over before it is home."""
-        unit = car("A", 0, outages=(Span(850, 950),))
-        run = town.play([there, Call(received_s=1_000, at=there.at)], [unit], town.closed(1, 2, 900, 5_000))
-        assert run.sent[1] == (1, "A", 1_330)
+        """Though the outage is over before it is at the corner; its meal it has at home."""
+        unit = car("A", 0, outages=(Span(850, 890),), meals=(Meal(895, 2_000, 600),))
+        run = town.play([there], [unit], town.closed(1, 2, 900, 5_000))
+        assert run.did("A")[-4:] == steps(("returning", 880), ("returning", 930), ("meal", 1_330), ("idle", 1_930))
 
 
 class TestInCustody:

@@ -257,6 +257,12 @@ class TestStandby:
         assert run.did("R", "returning")[:2] == [("returning", 2_880, 3_000), ("returning", 3_000, 3_180)]
         assert run.sent[2] == (2, "R", 3_180)
 
+    def test_a_shift_within_the_standby_is_a_shift(self) -> None:
+        """Standby until 5000, duty from 3000 to 6000."""
+        calls = [*self.CALLS[:1], Call(received_s=5_500, at=4)]
+        run = play(calls, self.units(Span(0, 5_000), (Span(3_000, 6_000),)), **self.RULE)
+        assert (1, "R", 5_500) in run.sent
+
     def test_a_shift_that_begins_before_the_unit_has_come_is_its_shift(self) -> None:
         run = play(self.CALLS[:1], self.units(Span(0, 3_000), (Span(500, 6_000),)), **self.RULE)
         assert run.did("R") == [("idle", 500, 6_000)]

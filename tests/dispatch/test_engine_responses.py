@@ -9,7 +9,7 @@ from math import isnan
 import pytest
 from played import ANYBODY, ARMED, HELPER, LINE, Call, Town, car, line, order_of, play, steps
 
-from dispatch.policies.dispatching import preempt, soonest_free
+from dispatch.policies.dispatching import nearest, preempt, soonest_free
 from dispatch.policies.relieving import nearer
 from dispatch.policies.situation import BEYOND_FREE, DispatchPolicy, Order, Relief, Situation
 from dispatch.units import KINDS, Role, Span
@@ -237,13 +237,17 @@ class TestPreemption:
         assert [(i, u) for i, u, _ in run.sent] == [(0, "A"), (0, "X"), (1, "X"), (0, "X")]
 
     def test_one_that_went_in_addition_is_not_asked_for_again(self) -> None:
+        """Two are sent where one was wanted; C would be free."""
+
         def echelon(at: Situation) -> list[Order]:
-            if at.call.incident == 0:
-                return [order_of(at, 0), order_of(at, 1, role=1)] if 0 in at.free else []
-            return [order_of(at, 1)]
+            if at.call.incident:
+                return [order_of(at, 1)]
+            if at.call.sent:
+                return nearest(at)
+            return [order_of(at, 0), order_of(at, 1, role=1)] if 0 in at.free else []
 
         calls = [Call(at=3, priority=4, on_scene_s=3_000), Call(received_s=1_000, at=9, priority=1, on_scene_s=10)]
-        run = play(calls, [car("A", 0), car("B", 4)], policy=asked_always(echelon))
+        run = play(calls, [car("A", 0), car("B", 4), car("C", 8)], policy=asked_always(echelon))
         assert run.order(0, "B").called_off == "preempted"
         assert [unit for incident, unit, _ in run.sent if incident == 0] == ["A", "B"]
 
@@ -291,6 +295,11 @@ class TestStacking:
 
         run = play([Call(at=3), Call(received_s=500, at=5)], units, policy=asked_always(policy))
         assert run.sent == [(0, "A", 0), (1, "B", 800)]
+
+    def test_one_whose_unit_is_out_of_service_first_waits_for_any(self) -> None:
+        unit = car("A", 0, outages=(Span(600, 2_000),))
+        run = play([Call(at=3), Call(received_s=500, at=5)], [unit], policy=STACKS)
+        assert run.sent == [(0, "A", 0), (1, "A", 2_000)]
 
     def test_one_whose_unit_is_called_off_for_something_more_urgent_waits_for_any(self) -> None:
         calls = [Call(at=3, priority=4), Call(received_s=500, at=5, priority=4), Call(received_s=600, at=3, priority=1)]

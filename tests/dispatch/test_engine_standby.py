@@ -244,6 +244,11 @@ class TestPatrols:
         ]  # fmt: skip
         assert run.rows("A", "patrolling")[1].phase_s == 0
 
+    def test_also_where_the_unit_was_at_work_when_it_began(self) -> None:
+        unit = car("A", 0, patrol=walk((4, 0.0)), duty=(Span(0, 1_000), Span(1_000, 7_200)))
+        run = play([Call(received_s=300, at=4, on_scene_s=1_000)], [unit])
+        assert [row.phase_s for row in run.rows("A", "patrolling")] == [0, 0]
+
     def test_whoever_stands_at_a_post_and_whoever_passes_are_seen_as_they_are(self) -> None:
         """By the policy: position, post and turn-out."""
         seen: list[tuple[float, int, float]] = []
