@@ -57,9 +57,7 @@ def log(problem: Problem) -> RunLog:
     return simulate(problem)
 
 
-def test_a_day_in_which_everything_happens_is_lawful(small_city: City) -> None:
-    problem = eventful(small_city, closures=False)
-    log = simulate(problem)
+def test_a_day_in_which_everything_happens_is_lawful(problem: Problem, log: RunLog) -> None:
     check_log(log, problem)
     seen = {what for what, holds in describe(log).items() if holds}
     assert seen >= {f"state: {s.label}" for s in UnitState if s is not UnitState.MOVING_UP}
