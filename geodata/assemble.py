@@ -362,7 +362,7 @@ def _residents(counted: Floats, total: int | None, road_m: Floats) -> tuple[Floa
     """Residents of each cell: as counted, else the total spread over the cells."""
     missing = np.isnan(counted)
     if not missing.all():
-        remarks = [f"{missing.sum():,} cells without a number of residents are taken as empty"] if missing.any() else []
+        remarks = [f"number of cells taken as empty for want of residents: {missing.sum():,}"] if missing.any() else []
         counted = np.where(missing, 0, counted)
         if total is None or not counted.sum() > 0:
             return counted, remarks

@@ -47,7 +47,9 @@ class Defect:
         return self.label == ("",) and self.shapes[0] is None
 
     def __str__(self) -> str:
-        count = "" if self.general else f"{len(self):,} "
+        # kinds stand in the plural
+        some = "1 case of " if len(self) == 1 else f"{len(self):,} "
+        count = "" if self.general else some
         length = f", {self.metres / 1000:,.1f} km" if self.metres > 0 else ""
         named = [label for label in dict.fromkeys(self.label) if label]
         more = " …" if len(named) > MOST_EXAMPLES else ""

@@ -102,7 +102,7 @@ def _spread_rest(found: Floats, within: NDArray[np.bool_], total: float, weight:
 
 def _counted(codes: Sequence[str]) -> str:
     named = ", ".join(codes[:MOST_NAMED]) + (" …" if len(codes) > MOST_NAMED else "")
-    return f"{len(codes):,} codes ({named})"
+    return f"{len(codes):,} code{'s' * (len(codes) != 1)} ({named})"
 
 
 def residents_from_weights(grid: Grid, places: gpd.GeoDataFrame, weight: Floats, total: int) -> NDArray[np.int64]:

@@ -124,7 +124,7 @@ class PlaceFile:
                 self.fault(i, "", f"opening hours of which {error}", EXAMPLE, mend)
         if holidays:
             self.remarks.append(
-                f"{self.path}: {holidays:,} opening hours name holidays (PH, SH); a usual week has none: passed over"
+                f"{self.path}: holidays (PH, SH) in opening hours are passed over, a usual week has none: {holidays:,}"
             )
         return texts
 

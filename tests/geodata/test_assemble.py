@@ -140,7 +140,7 @@ def test_a_grid_of_ones_own_is_kept(roads: Path, tmp_path: Path) -> None:
     assert city.grid.codes.tolist() == ["01", "02", "03", "04"]
     assert city.grid.cells["residents"].tolist() == [10, 20, 30, 0]
     assert city.grid.ancestor(Level.DISTRICT).tolist() == ["A", "A", "B", "B"]
-    assert "1 cells without a number of residents are taken as empty" in remarks
+    assert "number of cells taken as empty for want of residents: 1" in remarks
 
 
 def test_a_total_scales_the_residents_of_the_grid(roads: Path, tmp_path: Path) -> None:
@@ -242,8 +242,12 @@ def test_one_way_roads_that_lead_out_of_the_data_are_told_apart_from_traps(tmp_p
     path = write(tmp_path, "roads.gpkg", [*lines, out, trap], oneway=["no"] * len(lines) + ["yes", "yes"])
     options = RoadOptions(columns=LineColumns(one_way="oneway"))
     _, remarks = assemble_city(path, name="长沙", road_options=options)
-    assert "1 one-way traps, 0.7 km: left out: they can be entered or left, but not both (feature 12)" in remarks
-    rim = "1 one-way roads cut off at the rim, 1.0 km: left out: they lead out of the data; read a wider extract"
+    assert (
+        "1 case of one-way traps, 0.7 km: left out: they can be entered or left, but not both (feature 12)" in remarks
+    )
+    rim = (
+        "1 case of one-way roads cut off at the rim, 1.0 km: left out: they lead out of the data; read a wider extract"
+    )
     assert f"{rim} (feature 11)" in remarks
 
 

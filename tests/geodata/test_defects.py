@@ -28,11 +28,11 @@ def test_a_defect_tells_count_length_and_examples() -> None:
     assert str(islands(*"abcdef")) == "6 islands, 6.0 km: left out (a, b, c, d, e …)"
     assert str(islands(*"abcde")) == "5 islands, 5.0 km: left out (a, b, c, d, e)"
     assert str(islands("", "")) == "2 islands, 2.0 km: left out"
-    assert str(islands("a", length_m=500.0)) == "1 islands, 0.5 km: left out (a)"
+    assert str(islands("a", length_m=500.0)) == "1 case of islands, 0.5 km: left out (a)"
 
 
 def test_what_lies_nowhere_has_no_length() -> None:
-    assert str(without_place("feature 7")) == "1 empty features: left out (feature 7)"
+    assert str(without_place("feature 7")) == "1 case of empty features: left out (feature 7)"
     assert without_place("feature 7").metres == 0
 
 

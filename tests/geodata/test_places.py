@@ -357,7 +357,7 @@ class TestOpeningHours:
         path = tmp_path / "sites.csv"
         path.write_text("id,opening_hours,lon,lat\nS1,24/7,112.98,28.19\nS2,Mo-Fr; PH off,112.98,28.19\n")
         _, remarks = read_sites(path, epsg=EPSG)
-        assert any("1 opening hours name holidays" in remark for remark in remarks)
+        assert any("are passed over, a usual week has none: 1" in remark for remark in remarks)
 
 
 class TestDistances:

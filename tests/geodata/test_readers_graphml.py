@@ -79,7 +79,7 @@ def test_the_length_of_the_file_counts_unless_it_is_shorter_than_the_line(tmp_pa
     assert streets.length_m is not None
     assert streets.length_m.tolist() == pytest.approx([1500, 1108], rel=0.001)
     assert list(map(str, defects)) == [
-        "1 lengths shorter than the line, 1.1 km: measured on the line instead (edge 2-3 (10 m))"
+        "1 case of lengths shorter than the line, 1.1 km: measured on the line instead (edge 2-3 (10 m))"
     ]
 
 
@@ -99,13 +99,15 @@ def test_the_speed_that_osmnx_adds_stands_in_for_a_missing_limit(tmp_path: Path)
 def test_an_implausible_limit_is_counted(tmp_path: Path) -> None:
     streets, defects = read_graphml(write(tmp_path, (1, 2, {"maxspeed": "251"})))
     assert np.isnan(streets.speed_kmh).all()
-    assert list(map(str, defects)) == ["1 speed limits not used, 1.0 km: the class decides (edge 1-2 (251 km/h))"]
+    assert list(map(str, defects)) == [
+        "1 case of speed limits not used, 1.0 km: the class decides (edge 1-2 (251 km/h))"
+    ]
 
 
 def test_edges_that_are_not_for_cars_are_left_out(tmp_path: Path) -> None:
     streets, defects = read_graphml(write(tmp_path, (1, 2, {}), (2, 3, {"highway": "footway"})))
     assert by_ends(streets) == {(1, 2): OneWay.FORWARD}
-    assert list(map(str, defects)) == ["1 edges not for cars, 1.1 km: left out (edge 2-3 (footway))"]
+    assert list(map(str, defects)) == ["1 case of edges not for cars, 1.1 km: left out (edge 2-3 (footway))"]
 
 
 def test_without_any_class_all_streets_are_collectors_and_it_is_told(tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_a_line_that_lies_elsewhere_is_not_used(tmp_path: Path) -> None:
     streets, defects = read_graphml(write(tmp_path, (1, 2, {"geometry": elsewhere})))
     assert np.diff(streets.shape_first).tolist() == [2]
     assert list(map(str, defects)) == [
-        "1 lines that do not run between their nodes, 1.0 km: taken as straight (edge 1-2 (982 m off))"
+        "1 case of lines that do not run between their nodes, 1.0 km: taken as straight (edge 1-2 (982 m off))"
     ]
 
 
@@ -214,7 +216,7 @@ def test_opposite_edges_of_different_lengths_are_two_streets(tmp_path: Path) -> 
 def test_an_edge_from_a_node_to_itself_needs_a_line(tmp_path: Path) -> None:
     streets, defects = read_graphml(write(tmp_path, (1, 2, {}), (2, 2, {"length": 300.0})))
     assert by_ends(streets) == {(1, 2): OneWay.FORWARD}
-    assert list(map(str, defects)) == ["1 edges from a node to itself without a line: left out (edge 2-2)"]
+    assert list(map(str, defects)) == ["1 case of edges from a node to itself without a line: left out (edge 2-2)"]
 
 
 @pytest.mark.parametrize("length", ["-3", "0", "nan", "inf", "1e999", "long"])
@@ -236,7 +238,7 @@ def test_travel_times_come_as_given_times(tmp_path: Path) -> None:
     streets, defects = read_graphml(path)
     assert streets.given_s["travel_time"] == pytest.approx(np.array([[60, 90], [np.nan, np.nan]]), nan_ok=True)
     assert [str(defect) for defect in defects if "time" in defect.kind] == [
-        "1 times 'travel_time' too short, 1.1 km: not used: the class decides there (edge 2-3 (2,660 km/h))"
+        "1 case of times 'travel_time' too short, 1.1 km: not used: the class decides there (edge 2-3 (2,660 km/h))"
     ]
 
 

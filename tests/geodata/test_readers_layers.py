@@ -165,7 +165,7 @@ def test_a_level_that_is_no_number_is_told(tmp_path: Path) -> None:
     path = write(tmp_path, CROSS, z=["upper", "0"])
     _, defects = read_lines(path, columns=LineColumns(level="z"))
     level = the(defects, "levels that are no numbers")
-    assert str(level) == "1 levels that are no numbers, 1.0 km: taken as level 0: 'upper' × 1 (feature 1)"
+    assert str(level) == "1 case of levels that are no numbers, 1.0 km: taken as level 0: 'upper' × 1 (feature 1)"
 
 
 def test_ends_meet_within_the_tolerance_and_are_counted(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_an_absurd_speed_is_told_with_its_link(tmp_path: Path) -> None:
     streets, defects = read_node_link(write(tmp_path, graph))
     assert streets.speed_kmh == pytest.approx([np.nan, 40 * POSTED_LIMIT_SHARE], nan_ok=True)
     assert [str(defect) for defect in defects] == [
-        "1 speed limits not used, 1.0 km: the class decides (edge 1-2 (251 km/h))"
+        "1 case of speed limits not used, 1.0 km: the class decides (edge 1-2 (251 km/h))"
     ]
 
 

@@ -77,7 +77,7 @@ def test_ways_that_cross_without_a_common_node_do_not_meet_and_are_told(tmp_path
     read = read_osm(write(tmp_path, ([10, 12], {"highway": "trunk"}), ([1, 21], {"highway": "service"})))
     assert len(read[0].start) == 2
     assert said(read) == [
-        "1 crossings without a shared vertex: "
+        "1 case of crossings without a shared vertex: "
         "taken for bridges, though neither bridge, tunnel nor layer is told (way 1 × way 2)"
     ]
 
@@ -136,7 +136,7 @@ def test_ways_open_to_emergencies_or_cars_are_kept(tmp_path: Path, tags: Mapping
 def test_closed_ways_are_told_with_their_number_and_their_line(tmp_path: Path) -> None:
     ways = [([0, 1], {"highway": "service"}), ([10, 11, 12], {"highway": "service", "access": "private"})]
     (defect,) = read_osm(write(tmp_path, *ways))[1]
-    assert str(defect) == "1 ways closed to the public, 0.2 km: left out (way 2)"
+    assert str(defect) == "1 case of ways closed to the public, 0.2 km: left out (way 2)"
     assert shapely.length(defect.shapes) == pytest.approx([2 * 98.1], rel=0.002)
 
 
@@ -205,7 +205,7 @@ def test_a_limit_that_cannot_be_is_left_to_the_class_and_counted(tmp_path: Path,
     streets, defects = read_osm(path)
     assert np.isnan(streets.speed_kmh).all()
     assert said((streets, defects)) == [
-        f"1 speed limits that cannot be used, 0.1 km: the class decides: {posted!r} × 1 (way 1)"
+        f"1 case of speed limits that cannot be used, 0.1 km: the class decides: {posted!r} × 1 (way 1)"
     ]
 
 
@@ -213,7 +213,7 @@ def test_a_direction_that_is_none_counts_as_both_and_is_told(tmp_path: Path) -> 
     streets, defects = read_osm(write(tmp_path, ([0, 1], {"highway": "primary", "oneway": "reversible"})))
     assert streets.one_way.tolist() == [OneWay.NO]
     assert said((streets, defects)) == [
-        "1 one-way marks that are not understood, 0.1 km: taken as both ways: 'reversible' × 1 (way 1)"
+        "1 case of one-way marks that are not understood, 0.1 km: taken as both ways: 'reversible' × 1 (way 1)"
     ]
 
 
@@ -233,7 +233,9 @@ def test_a_way_ends_where_its_node_was_cut_off(tmp_path: Path) -> None:
     path = write(tmp_path, ([0, 1, 2, 3, 4], {"highway": "primary"}), nodes=nodes)
     streets, defects = read_osm(path)
     assert sorted(zip(streets.start, streets.end, strict=True)) == [(1, 2), (4, 5)]
-    assert said((streets, defects)) == ["1 ways with nodes that the file does not place, 0.4 km: cut there (way 1)"]
+    assert said((streets, defects)) == [
+        "1 case of ways with nodes that the file does not place, 0.4 km: cut there (way 1)"
+    ]
 
 
 def test_a_node_at_null_island_counts_as_missing(tmp_path: Path) -> None:
@@ -261,7 +263,7 @@ def test_a_way_listed_twice_counts_once(tmp_path: Path) -> None:
     path.write_text(path.read_text("utf-8").replace('<way id="2"', '<way id="1"'), "utf-8")
     streets, defects = read_osm(path)
     assert streets.end.tolist() == [2]
-    assert said((streets, defects)) == ["1 ways listed again, 0.2 km: left out: the first one stays (way 1)"]
+    assert said((streets, defects)) == ["1 case of ways listed again, 0.2 km: left out: the first one stays (way 1)"]
 
 
 def test_a_way_without_length_is_told(tmp_path: Path) -> None:
@@ -275,7 +277,7 @@ def test_a_dead_end_beside_another_street_is_a_warning_with_its_place(tmp_path: 
     beside = dict(NODES) | {99: (112.9025, 28.20003)}
     ways = [([0, 1, 2, 3], {"highway": "primary"}), ([99, 12], {"highway": "service"})]
     streets, (defect,) = read_osm(write(tmp_path, *ways, nodes=beside))
-    assert str(defect) == "1 dead ends that nearly meet another street: not joined, though within 5 m (way 2)"
+    assert str(defect) == "1 case of dead ends that nearly meet another street: not joined, though within 5 m (way 2)"
     assert (streets.shape_xy_m == shapely.get_coordinates(defect.shapes)).all(axis=1).any()
 
 

@@ -60,7 +60,7 @@ def test_rows_may_be_whole_streets_with_a_one_way_mark(tmp_path: Path) -> None:
     assert streets.one_way.tolist() == [OneWay.NO, OneWay.FORWARD, OneWay.BACKWARD, OneWay.NO]
     expected = np.array([[100, 100], [110, NAN], [NAN, 150], [150, 150]])
     assert streets.given_s["car"] == pytest.approx(expected, nan_ok=True)
-    assert "1 one-way marks that are not understood, 1.5 km: taken as both ways (line 5 (sometimes))" in told
+    assert "1 case of one-way marks that are not understood, 1.5 km: taken as both ways (line 5 (sometimes))" in told
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_two_way_mark_on_one_direction_alone_is_told(tmp_path: Path) -> None:
     streets, told = read(tmp_path, "u,v,oneway,length_m\n1,2,no,1000\n2,1,no,1000\n2,3,no,1200\n3,1,yes,1500\n")
     assert streets.one_way.tolist() == [OneWay.NO, OneWay.FORWARD, OneWay.FORWARD]
     assert told == [
-        "1 edges marked as two-way without an opposite one, 1.1 km: "
+        "1 case of edges marked as two-way without an opposite one, 1.1 km: "
         "taken as one-way: each edge is one direction (line 4)"
     ]
 
@@ -93,10 +93,10 @@ def test_lengths_are_measured_where_there_are_none_or_wrong_ones(tmp_path: Path)
     streets, told = read(tmp_path, "u,v,length_m\n1,2,\n2,3,0\n3,2,-5\n1,3,10\n3,1,long\n2,1,1000\n")
     assert streets.length_m == pytest.approx([982, 1108, 1481, 1000], abs=1)
     assert told == [
-        "1 lengths that are no number, 1.5 km: measured on the line instead (line 6 (long))",
-        "1 edges without a length, 1.0 km: measured on the line instead (line 2)",
+        "1 case of lengths that are no number, 1.5 km: measured on the line instead (line 6 (long))",
+        "1 case of edges without a length, 1.0 km: measured on the line instead (line 2)",
         "2 lengths that are none, 2.2 km: measured on the line instead (line 3 (0 m), line 4 (-5 m))",
-        "1 lengths shorter than the line, 1.5 km: measured on the line instead (line 5 (10 m))",
+        "1 case of lengths shorter than the line, 1.5 km: measured on the line instead (line 5 (10 m))",
     ]
     streets, told = read(tmp_path, "u,v\n1,2\n")
     assert streets.length_m == pytest.approx([982], abs=1)
@@ -107,9 +107,9 @@ def test_times_that_cannot_be_right_are_told_and_not_used(tmp_path: Path) -> Non
     streets, told = read(tmp_path, "u,v,t_car_s\n1,2,0\n2,3,-4\n3,1,\n1,3,soon\n2,1,3\n3,2,100\n")
     assert np.isnan(streets.given_s["car"]).sum() == 2 * 3 - 1
     assert [text for text in told if "time" in text] == [
-        "1 times 'car' that are no number, 1.5 km: not used: the class decides there (line 5 (soon))",
+        "1 case of times 'car' that are no number, 1.5 km: not used: the class decides there (line 5 (soon))",
         "2 times 'car' that are none, 2.1 km: not used: the class decides there (line 2 (0 s), line 3 (-4 s))",
-        "1 times 'car' too short, 1.0 km: not used: the class decides there (line 6 (1,178 km/h))",
+        "1 case of times 'car' too short, 1.0 km: not used: the class decides there (line 6 (1,178 km/h))",
         "2 edges without a time 'car', 3.0 km: the class decides there (line 4, line 5)",
     ]
 
@@ -149,8 +149,8 @@ def test_columns_may_have_any_names(tmp_path: Path) -> None:
     assert list(streets.name) == ["五一大道", ""]
     assert told == [
         "column 'mins' that names no unit: taken in seconds",
-        "1 classes that are not understood, 1.1 km: taken as local (line 3 (what))",
-        "1 speeds not used, 1.1 km: the class decides (line 3 (900 km/h))",
+        "1 case of classes that are not understood, 1.1 km: taken as local (line 3 (what))",
+        "1 case of speeds not used, 1.1 km: the class decides (line 3 (900 km/h))",
         "2 times 'car' too short, 2.1 km: not used: the class decides there (line 2 (1,800 km/h), line 3 (1,440 km/h))",
     ]
 
@@ -179,7 +179,7 @@ def test_text_may_be_in_each_usual_encoding(tmp_path: Path, encoding: str) -> No
 def test_blank_lines_do_not_count_but_keep_the_numbers_of_the_others(tmp_path: Path) -> None:
     streets, told = read(tmp_path, 'u,v,name\n\n1,2,"two\nlines"\n\n2,3,b\n7,1,\n')
     assert list(streets.label or ()) == ["line 3", "line 6"]
-    assert told[0].startswith("1 edges to nodes that are not listed: left out (line 7 ")
+    assert told[0].startswith("1 case of edges to nodes that are not listed: left out (line 7 ")
 
 
 def test_a_declared_datum_is_converted(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_declared_datum_is_converted(tmp_path: Path) -> None:
 
 def test_a_node_listed_twice_at_one_place_is_told(tmp_path: Path) -> None:
     _, told = read(tmp_path, "u,v\n1,2\n", NODES + "1,112.90,28.20\n")
-    assert told[0] == "1 nodes listed again: the first one stays (line 5)"
+    assert told[0] == "1 case of nodes listed again: the first one stays (line 5)"
 
 
 @pytest.mark.parametrize(
@@ -321,8 +321,10 @@ def test_tntp_files_give_free_flow_and_congested_times(tmp_path: Path) -> None:
         "link types that the file does not explain: all streets but connectors are taken as collector",
     ]
     assert any(text.startswith("2 centroid connectors") and "(line 8, line 11)" in text for text in told)
-    assert any(text.startswith("1 times 'free_flow' that are none") and "(line 8 (0 s))" in text for text in told)
-    assert any(text.startswith("1 edges without a time 'congested'") and "(line 11)" in text for text in told)
+    assert any(
+        text.startswith("1 case of times 'free_flow' that are none") and "(line 8 (0 s))" in text for text in told
+    )
+    assert any(text.startswith("1 case of edges without a time 'congested'") and "(line 11)" in text for text in told)
 
 
 def test_tntp_units_and_classes_may_be_named(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_codes_missing_and_unknown_are_told() -> None:
     assert found[0] == 10
     assert np.isnan(found[1:]).all()
     assert remarks == [
-        "people.csv: 1 codes (X7) no cell or area has: left out",
+        "people.csv: 1 code (X7) no cell or area has: left out",
         "people.csv: 3 codes (C1, C2, C3) of cells it does not tell of",
     ]
 

@@ -129,7 +129,7 @@ def test_what_holds_for_a_car_is_honoured(tags: Mapping[str, str], only: int) ->
 def test_what_holds_for_other_vehicles_is_counted(tags: Mapping[str, str]) -> None:
     streets, defects = read(tags)
     assert turns(streets) == []
-    assert str(unhonoured(defects)) == "1 turn restrictions for other vehicles: not needed (relation 77)"
+    assert str(unhonoured(defects)) == "1 case of turn restrictions for other vehicles: not needed (relation 77)"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_what_cannot_be_honoured_is_told(members: Sequence[Member], kind: str) -
 @pytest.mark.parametrize("value", ["", "no_right_turn_on_red", "give_way"])
 def test_a_restriction_of_an_unknown_kind_is_told(value: str) -> None:
     told = unhonoured(read(cars_only(restriction=value))[1])
-    assert str(told) == f"1 turn restrictions of an unknown kind: not honoured: {value!r} × 1 (relation 77)"
+    assert str(told) == f"1 case of turn restrictions of an unknown kind: not honoured: {value!r} × 1 (relation 77)"
 
 
 def test_a_mandatory_turn_into_several_streets_is_told() -> None:
