@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,10 @@ from scenarios.cli_city import Quiet, city_app
 from scenarios.cli_explain import explain
 from scenarios.cli_history import history_app
 from scenarios.cli_reach import calibrate, coverage
+
+if TYPE_CHECKING:
+    from geodata.city import City
+    from scenarios.schema import Scenario
 
 WRONG_INPUT = 2
 """Exit status, as of an unknown option."""
@@ -134,10 +138,22 @@ def _run(name: str, out: Path | None, seed: int | None, quiet: bool) -> None:
     folder = out or Path("out") / scenario.name
     with watch(quiet) as progress:
         done = run_scenario(scenario, folder, progress)
+    _tell_replay(scenario, done.city, quiet)
     screen = console()
     for part in run_tables(done):
         screen.print(part)
     print(f"\nReport 报告  {folder / 'report.html'}\nMap 地图     {folder / 'map.html'}")
+
+
+def _tell_replay(scenario: Scenario, city: City, quiet: bool) -> None:
+    """What a replay left out or drew, once a command, however many runs it makes."""
+    from scenarios.build import standard_of
+    from scenarios.console import remark
+    from scenarios.happenings import replay_of
+
+    if not quiet and scenario.demand.history is not None:
+        for count in replay_of(scenario, city, standard_of(scenario), Path(scenario.demand.history)).counts:
+            remark(f"replay: {count}")
 
 
 @app.command()
@@ -204,6 +220,7 @@ def staff(
         study = staff_study(
             asked, city, levels, replications=replications, workers=workers, folder=folder, progress=progress
         )
+    _tell_replay(asked, city, quiet)
     screen = console()
     for part in staff_tables(study, asked):
         screen.print(part)
@@ -240,6 +257,7 @@ def compare(
         table = compare_study(
             asked, city, names, replications=replications, workers=workers, folder=folder, progress=progress
         )
+    _tell_replay(asked, city, quiet)
     screen = console()
     for part in compare_tables(table, asked):
         screen.print(part)

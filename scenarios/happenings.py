@@ -12,7 +12,7 @@ import shapely
 
 from dispatch.demand import CellWeight, Demand, Life, draw_incidents, with_life
 from dispatch.history.fitted import FittedDemand, draw_fitted
-from dispatch.history.record import History
+from dispatch.history.record import History, Replay
 from dispatch.incidents import Incidents, IncidentType
 from dispatch.problem import ANYBODY_SWORN
 from dispatch.roster import DAY_S
@@ -20,30 +20,46 @@ from dispatch.standard import ResponseStandard
 from dispatch.streams import stream
 from dispatch.units import Role
 from geodata.city import City
+from geodata.errors import Faults
 from geodata.network import Floats
 from geodata.positions import Positions, snap
 from scenarios.schema import Part, Scenario
-from scenarios.schema.demand import RolePart
+from scenarios.schema.demand import DemandPart, RolePart
 
 CASE_CENTRE = "case_centre"
 """Kind of the posts and sites where custody ends, 执法办案中心."""
 DAYS_A_YEAR = 365.0
+BESIDE_HISTORY = ("history", "plans")
+"""The keys of the demand that have an effect where a history is replayed,"""
+BESIDE_FITTED = (
+    "fitted",
+    "plans",
+    "false_alarm_share",
+    "false_alarm_min",
+    "duplicate_share",
+    "duplicate_min",
+    "withdrawn_share",
+    "withdrawn_min",
+    "custody_share",
+    "custody_min",
+)
+"""and where incidents are drawn from a fitted demand."""
 
 
 def incidents_of(scenario: Scenario, city: City, standard: ResponseStandard, replication: int = 0) -> Incidents:
     """The incidents of a run: drawn from the rates of the scenario, from a fitted demand, or those of a history.
 
     Raises:
-        InputError: a history or a demand that cannot be read, or that is of another city or time.
+        InputError: a history or a demand that cannot be read, or that is of another city or time; keys that have no
+            effect beside it.
     """
+    _check_beside_records(scenario)
     run, part = scenario.run, scenario.demand
     horizon_s = run.days * DAY_S
     plan = {plan.priority: row for row, plan in enumerate(part.plans, 1)}
     at_least = {plan.priority: len(plan.roles) for plan in part.plans}
     if part.history is not None:
-        recorded = History.load(Path(part.history))
-        found = recorded.incidents(city, standard, start=run.start, horizon_s=horizon_s, seed=run.seed)
-        return _planned(found, plan, at_least)
+        return _planned(replay_of(scenario, city, standard, Path(part.history)).incidents, plan, at_least)
     if part.fitted is None:
         demand = demand_of(scenario, city)
         return draw_incidents(
@@ -60,6 +76,31 @@ def incidents_of(scenario: Scenario, city: City, standard: ResponseStandard, rep
     source[~first] = source[lived.duplicate_of[~first]]
     none = np.zeros(len(lived), np.uint8)
     return _planned(replace(lived, units_needed=drawn.units_needed[source], backup=none), plan, at_least)
+
+
+def replay_of(scenario: Scenario, city: City, standard: ResponseStandard, history: Path) -> Replay:
+    """The recorded incidents of a folder in the time of the scenario, and what was left out of them or drawn.
+
+    Raises:
+        InputError: a history that cannot be read, or that is of another city or time.
+    """
+    run = scenario.run
+    return History.load(history).replay(city, standard, start=run.start, horizon_s=run.days * DAY_S, seed=run.seed)
+
+
+def _check_beside_records(scenario: Scenario) -> None:
+    """Whether what the scenario says of its demand has an effect beside records. A default is no statement: a scenario
+    as resolved, which a run keeps, has them all."""
+    part = scenario.demand
+    recorded, used = ("history", BESIDE_HISTORY) if part.history is not None else ("fitted", BESIDE_FITTED)
+    if getattr(part, recorded) is None:
+        return
+    faults = Faults(f"scenario {scenario.name}")
+    for name, key in DemandPart.model_fields.items():
+        if name not in used and getattr(part, name) != key.get_default():
+            mend = f"Remove `{name}`, or `{recorded}`."
+            faults.add(f"demand.{name}", f"a value beside `{recorded}`", "none, as the records tell it", mend)
+    faults.raise_any()
 
 
 def _planned(incidents: Incidents, plan: Mapping[int, int], at_least: Mapping[int, int]) -> Incidents:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -26,8 +25,6 @@ from geodata.crs import project
 from geodata.errors import Fault, InputError, plain
 from geodata.positions import Positions, locate, snap
 from geodata.speeds import HOUR_S
-
-logger = logging.getLogger(__name__)
 
 CALL_TIMES = ("received", "answered")
 ASSIGNMENT_TIMES = ("ordered", "accepted", "rolling", "arrived", "cleared", "feedback")
@@ -247,21 +244,6 @@ class History:
         positions, off_m = snap(city.network, xy_m[on_earth])
         near = np.flatnonzero(off_m <= FARTHEST_M)
         return row[on_earth][near], positions.take(near), len(row) - len(near)
-
-    def incidents(
-        self,
-        city: City,
-        standard: ResponseStandard,
-        *,
-        start: datetime | None = None,
-        horizon_s: float | None = None,
-        seed: int = 0,
-    ) -> Incidents:
-        """The incidents of `replay`; what it left out or drew goes to the log."""
-        replayed = self.replay(city, standard, start=start, horizon_s=horizon_s, seed=seed)
-        for count in replayed.counts:
-            logger.warning("replay: %s", count)
-        return replayed.incidents
 
     def replay(
         self,

@@ -75,7 +75,6 @@ def test_a_replay_is_what_was_recorded(make: Make, small_city: City) -> None:
     assert (incidents.cell == small_city.grid.locate(incidents.xy_m)).all()
     vital = incidents.place_class == PlaceClass.VITAL
     assert (incidents.limit_s[vital] == 60).all()
-    assert history.incidents(small_city, ResponseStandard()).received_s.tolist() == incidents.received_s.tolist()
 
 
 def test_a_replay_takes_a_window(make: Make, small_city: City) -> None:
@@ -150,11 +149,12 @@ def test_calls_that_ask_for_no_unit_and_those_without_place_are_left_out(make: M
     }
 
 
-def test_what_incidents_were_drawn_is_written_to_the_log(
+def test_a_replay_is_silent_and_hands_over_what_it_drew(
     make: Make, small_city: City, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make(sent={"unit": ""}).incidents(small_city, ResponseStandard())
-    assert "100 of 100 (100.0 %) units not recorded: drawn by priority" in caplog.text
+    (told,) = make(sent={"unit": ""}).replay(small_city, ResponseStandard()).counts
+    assert str(told) == "100 of 100 (100.0 %) units not recorded: drawn by priority"
+    assert not caplog.records
 
 
 def test_as_many_units_are_needed_as_were_sent(make: Make, small_city: City) -> None:

@@ -119,3 +119,25 @@ def test_mistakes_are_told_and_leave_nothing(typed: Typed, cad: Path, small_city
     typed("import", cad, "--city", small_city_folder, "--out", "h")
     with pytest.raises(InputError, match="The history runs from 2024-05-06 to 2024-05-08"):
         typed("fit", "h", "--city", small_city_folder, "--from", "2024-06-01")
+
+
+def test_what_a_replay_draws_is_told_once_a_command_and_not_to_the_quiet(
+    typed: Typed, patrol: Callable[..., Any], cad: Path, small_city_folder: Path, tmp_path: Path
+) -> None:
+    typed("import", cad, "--city", small_city_folder, "--out", "h", "--column", "number=编号")
+    (tmp_path / "replay.toml").write_text(
+        f'name = "replay"\ncity.path = "{small_city_folder.as_posix()}"\ndemand.history = "h"\n'
+        "run.start = 2024-05-06T08:00:00\nrun.days = 0.25\nunits.count = 4\n",
+        "utf-8",
+    )
+    drawn = "replay: 36 of 36 (100.0 %) priorities not recorded: drawn by type"
+    asked = {
+        "run": (),
+        "compare": ("--policies", "reserve,batch", "--replications", 2, "--workers", 1),
+        "staff": ("--units", "4,5", "--replications", 2, "--workers", 2),
+    }
+    for command, options in asked.items():
+        told = patrol(command, "replay.toml", *options)
+        assert (told.status, told.err.count(drawn)) == (0, 1), told.err
+        assert told.err.count("units not recorded: drawn by priority") == 1
+        assert patrol(command, "replay.toml", *options, "--out", f"quiet-{command}", "--quiet").err == ""

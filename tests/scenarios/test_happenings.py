@@ -179,6 +179,39 @@ def test_incidents_are_drawn_from_a_fitted_demand(small_city: City, recorded: Pa
     assert len(other) != len(incidents) or other.received_s.tolist() != incidents.received_s.tolist()
 
 
+IN_VAIN = {"units_at_once": {"p3": 2}, "backup_share": {"p3": 0.5}, "type_share": {"crime": 0.05, "other": 0.22}}
+"""Beside any records,"""
+OF_LIFE = {"false_alarm_share": {"help": 0.1}, "duplicate_share": 0.1, "withdrawn_min": 5, "custody_share": {"help": 1}}
+"""and beside a history."""
+
+
+def test_keys_that_have_no_effect_beside_a_history_are_refused(small_city: City, recorded: Path) -> None:
+    found = faults(scenario({"history": str(recorded / "history")} | IN_VAIN | OF_LIFE), small_city)
+    assert {fault.place for fault in found} == {f"demand.{name}" for name in (*IN_VAIN, *OF_LIFE)}
+    (told,) = [fault for fault in found if fault.place == "demand.duplicate_share"]
+    assert told.found == "a value beside `history`"
+    assert told.mend == "Remove `duplicate_share`, or `history`."
+
+
+def test_beside_a_fitted_demand_incidents_have_a_life_and_nothing_else_is_stated(
+    small_city: City, recorded: Path
+) -> None:
+    life = {name: value for name, value in OF_LIFE.items() if name != "custody_share"}
+    asked = {"fitted": str(recorded / "demand")}
+    incidents = build_problem(scenario(asked | life), small_city).incidents
+    assert incidents.false_alarm.any()
+    found = faults(scenario(asked | life | IN_VAIN), small_city)
+    assert {fault.place for fault in found} == {f"demand.{name}" for name in IN_VAIN}
+    assert all(fault.mend.endswith("or `fitted`.") for fault in found)
+
+
+def test_a_replay_as_resolved_states_all_defaults_and_is_not_refused(small_city: City, recorded: Path) -> None:
+    day = {"start": datetime(2024, 5, 7), "days": 0.5}
+    asked = scenario({"history": str(recorded / "history")}, run=day)
+    again = Scenario.model_validate(asked.model_dump(exclude_none=True))
+    assert len(build_problem(again, small_city).incidents) == 100
+
+
 def test_a_folder_that_holds_no_history_is_refused(small_city: City, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="patrol history import"):
         build_problem(scenario({"history": str(tmp_path)}), small_city)
