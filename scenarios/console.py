@@ -18,10 +18,10 @@ from rich.text import Text
 
 from dispatch.log import RunLog
 from dispatch.metrics import share_within, utilisation, with_hour
-from dispatch.standard import Clock
+from dispatch.standard import Clock, Reading
 from geodata.city import City
 from geodata.sites import PlaceClass
-from scenarios.findings import limits_told
+from scenarios.findings import limits_by, limits_told
 from scenarios.run import Progress as Watch
 from scenarios.run import Run, silent
 from scenarios.schema import Scenario, known_keys
@@ -125,7 +125,11 @@ def _compliance(run: Run) -> Group:
     _group(table, run, "By priority", "priority", lambda p: _both(PRIORITY[int(p)]))
     _group(table, run, "By district", "district", lambda name: str(name) or "(outside)")
     _group(table, run, "By hour", "hours", str)
-    return titled(f"Share of incidents reached within {limits_told(run.summary['standard']).en}", table)
+    told = limits_told(run.summary["standard"]).en
+    # each tier has a limit of its own, but all rows here are of whoever came first
+    if Reading.ECHELON in limits_by(run.summary["standard"]):
+        told += ", the limit of the last tier, by any unit that may act alone; each tier's own limit below"
+    return titled(f"Share of incidents reached within {told}", table)
 
 
 def _clock_head(clock: Clock, headline: Clock) -> str:
@@ -215,10 +219,9 @@ def _late(summary: Mapping[str, Any]) -> Group:
 
 def _preventable(summary: Mapping[str, Any]) -> Text:
     number = summary["preventable"]
-    said = (
-        f"Of the late by the headline clock, {count(number)} could have been prevented: a free unit that was not sent "
-    )
-    return Text(f"{said}was expected there within the limit.")
+    some, whom = (count(number), "a") if number else ("none", "no")
+    said = f"Of the late by the headline clock, {some} could have been prevented: {whom} free unit"
+    return Text(f"{said} that was not sent was expected there within the limit.")
 
 
 def plain_table() -> Table:
