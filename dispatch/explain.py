@@ -33,9 +33,13 @@ class Reason(StrEnum):
 
     SENT = "sent"
     FARTHER = "farther"
-    """Free and of a right kind; those sent were expected no later."""
+    """Free and of a right kind; those sent in a role that it fills were expected no later."""
     PASSED_OVER = "passed_over"
-    """Free, of a right kind and nearer: the policy chose otherwise (a reserve, a beat, the cover of other places)."""
+    """Free, of a right kind and nearer than one sent in a role that it fills: the policy chose otherwise (a beat, the
+    cover of other places)."""
+    HELD_BACK = "held_back"
+    """Free and of a right kind, but nobody was sent then in a role that it fills, or too few: the policy waited (a
+    reserve, a unit that is about to clear)."""
     ENGAGED = "engaged"
     """With another incident."""
     WRONG_KIND = "wrong_kind"
@@ -60,6 +64,8 @@ class Case(NamedTuple):
     """At that moment: those sent, those nearest, and the best of the others that were free; soonest first."""
     when_ready: pd.DataFrame
     """The same for the moment at which units could first be ordered, if nobody was ordered then; else empty."""
+    off_duty: int
+    """Units that were off duty at the moment of `considered`, and not on standby."""
     orders: pd.DataFrame
     """All its assignments, in order."""
     late: bool
@@ -70,11 +76,11 @@ class Case(NamedTuple):
 
 def moments(log: RunLog) -> tuple[Floats, Floats]:
     """(n,) when units could first be ordered to each incident, and when the first was; where none was, the former
-    twice; NaN where the incident was over before."""
+    twice; NaN where the incident was over before, and for second calls, which ask for no unit."""
     incidents = log.incidents
     ready_s, ordered_s = incidents["ready_s"].to_numpy(float), incidents["ordered_s"].to_numpy(float)
     at_the_desk = np.isnan(ordered_s) & (incidents["cleared_s"].to_numpy(float) <= ready_s)
-    ready_s = np.where(at_the_desk, np.nan, ready_s)
+    ready_s = np.where(at_the_desk | incidents["duplicate_of"].notna().to_numpy(), np.nan, ready_s)
     return ready_s, np.where(np.isnan(ordered_s), ready_s, ordered_s)
 
 
@@ -87,8 +93,9 @@ def decisions(
 ) -> pd.DataFrame:
     """Who was considered when the first units were ordered to incidents, or could have been where none were.
 
-    One row an incident and unit: those sent at that moment, the `nearest` of all units whatever they did, and the best
-    of the others that could have been sent. Soonest expected first.
+    One row an incident and unit: those sent at that moment, the `nearest` of all units that were on duty, on their way
+    home or on standby, whatever they did (of all units, where every one was off duty), and the best of the others that
+    could have been sent. Soonest expected first.
 
     Columns: `incident_id`; `at_s`, the moment; `unit_id`; `kind`; `state`, the label of what it did, or "off_duty";
     `expected_s`, turn-out and drive from where it was, as a dispatcher reckons (of those sent, as logged); `reason`, a
@@ -168,6 +175,7 @@ def explain(problem: Problem, log: RunLog, incident: int, nearest: int = NEAREST
         at_s=at_s if not np.isnan(row["ordered_s"]) else np.nan,
         considered=asker.nothing() if np.isnan(at_s) else asker.table(incident, at_s, nearest),
         when_ready=asker.table(incident, ready_s, nearest) if ready_s < at_s else asker.nothing(),
+        off_duty=0 if np.isnan(at_s) else int(asker.off_duty(at.picture(at_s, engaged=False)).sum()),
         orders=log.assignments[log.assignments["incident_id"] == incident],
         late=bool(late(log, problem.standard.headline).iloc[incident]),
         preventable=preventable(problem, log, incidents=[incident], at=at),
@@ -226,6 +234,15 @@ class _Asker:
             free = free | (picture.state == UnitState.MEAL)
         return np.asarray(free)
 
+    def off_duty(self, picture: Picture) -> Bools:
+        """(n_units,) who was off duty, and not on standby."""
+        off = picture.state == OFF_DUTY
+        off[[unit for unit in np.flatnonzero(off).tolist() if self.on_standby(unit, picture.at_s)]] = False
+        return np.asarray(off)
+
+    def on_standby(self, unit: int, at_s: float) -> bool:
+        return any(span.begin_s <= at_s < span.end_s for span in self.problem.units[unit].standby)
+
     def soonest(
         self, incident: int, picture: Picture, among: Bools, k: int, delay_s: Floats
     ) -> list[tuple[float, int, Drive]]:
@@ -273,7 +290,9 @@ class _Asker:
         others = np.ones(n, bool)
         others[list(sent)] = False
         able = others & self.could_come(picture, incident) & self.fits(incident)
-        expected_s = {u: s for s, u, _ in self.soonest(incident, picture, others, nearest, picture.turn_out_s)}
+        off_duty = self.off_duty(picture)
+        around = others if off_duty.all() else others & ~off_duty
+        expected_s = {u: s for s, u, _ in self.soonest(incident, picture, around, nearest, picture.turn_out_s)}
         expected_s |= {u: s for s, u, _ in self.soonest(incident, picture, able, 1, picture.turn_out_s)}
         expected_s |= sent
         units = sorted(expected_s, key=lambda unit: (expected_s[unit], unit))
@@ -309,7 +328,7 @@ class _Asker:
         self, incident: int, picture: Picture, units: list[int], expected_s: dict[int, float], sent: dict[int, float]
     ) -> list[Reason]:
         fits, free = self.fits(incident), self.could_come(picture, incident)
-        role_of = self.roles_of(incident, list(sent))
+        role_of, unfilled = self.roles_of(incident, list(sent))
 
         def one(unit: int) -> Reason:
             if unit in sent:
@@ -325,20 +344,20 @@ class _Asker:
             ):
                 return Reason.OUT_OF_SERVICE
             if free[unit]:
-                better = any(
-                    self.bit[unit] & role_of[other] and expected_s[unit] < sent[other] - SAME_S for other in sent
-                )
-                return Reason.PASSED_OVER if better or not sent else Reason.FARTHER
+                in_its_role = [sent[other] for other in sent if self.bit[unit] & role_of[other]]
+                if any(expected_s[unit] < seconds - SAME_S for seconds in in_its_role):
+                    return Reason.PASSED_OVER
+                held = not in_its_role or any(self.bit[unit] & role for role in unfilled)
+                return Reason.HELD_BACK if held else Reason.FARTHER
             if state == UnitState.MEAL:
                 return Reason.MEAL
-            standby = any(span.begin_s <= picture.at_s < span.end_s for span in spec.standby)
-            return Reason.STANDBY if standby else Reason.OFF_DUTY
+            return Reason.STANDBY if self.on_standby(unit, picture.at_s) else Reason.OFF_DUTY
 
         return [one(unit) for unit in units]
 
-    def roles_of(self, incident: int, sent: list[int]) -> dict[int, int]:
+    def roles_of(self, incident: int, sent: list[int]) -> tuple[dict[int, int], list[int]]:
         """The role that each of those sent filled: of those that are left the one that the fewest kinds fill; who was
-        sent beyond them filled any."""
+        sent beyond them filled any. And the roles that nobody filled."""
         left = sorted(self.roles(incident), key=lambda role: role.bit_count())
         every = int(np.bitwise_or.reduce(self.roles(incident)))
         found = {}
@@ -347,4 +366,4 @@ class _Asker:
             if role is not None:
                 left.remove(role)
             found[unit] = every if role is None else role
-        return found
+        return found, left

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+ROWS = 500_000
+"""Written at once."""
 TABLES: dict[str, dict[str, str]] = {
     "incidents": {
         "incident_id": "number in the order received, from 0",
@@ -91,7 +95,13 @@ class RunLog:
     def write(self, folder: Path) -> None:
         """One Parquet file a table."""
         for name in TABLES:
-            getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
+            table = getattr(self, name)
+            schema = pa.Schema.from_pandas(table, preserve_index=False)
+            with pq.ParquetWriter(folder / f"{name}.parquet", schema) as file:
+                # piece by piece, so that a year of a large city is not held twice
+                for first in range(0, max(len(table), 1), ROWS):
+                    rows = table.iloc[first : first + ROWS]
+                    file.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
 
     @classmethod
     def read(cls, folder: Path) -> RunLog:

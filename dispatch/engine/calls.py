@@ -77,7 +77,7 @@ class Calls(State):
         # by place, as it is done for every incident: names would take a third longer
         rank = self.rank[incident]
         return Call(
-            incident, self.target[incident], self.type[incident], self.priority[incident], self.place_class[incident],
+            incident, self.target(incident), self.type[incident], self.priority[incident], self.place_class[incident],
             self.cell[incident], self.ready_s[incident], self.roles[incident], len(self.team.get(incident, ())),
             rank == 0, self.limit_s[incident],
         )  # fmt: skip

@@ -164,7 +164,7 @@ class Fleet:
 
 def single(values: NDArray[Any]) -> Any:
     """The same memory for single values, which are read and written through it several times as fast."""
-    return memoryview(values)  # type: ignore[arg-type]
+    return memoryview(np.ascontiguousarray(values))  # type: ignore[arg-type]
 
 
 class _Timelines:

@@ -26,9 +26,10 @@ ASSIGNMENT = 15
     INCIDENT, UNIT, ORDERED, ROLLING, ARRIVED, CLEARED, TRAVEL, EXPECTED, FROM_EDGE, FROM_M, CALLED_OFF, WHY, CENTRE,
     LEFT, HANDED,
 ) = range(ASSIGNMENT)  # fmt: skip
-STATE = 8
-STATE_UNIT, STATE_OF, START, STATE_INCIDENT, STATE_POST, STATE_EDGE, STATE_M, EXTRA = range(STATE)
-OFF_DUTY = float(max(UnitState) + 1)
+NUMBERS, VALUES = 5, 3
+STATE_UNIT, STATE_OF, STATE_INCIDENT, STATE_POST, STATE_EDGE = range(NUMBERS)
+START, STATE_M, EXTRA = range(VALUES)
+OFF_DUTY = max(UnitState) + 1
 """In place of a state: the unit has gone home."""
 CALLED_OFF_WHY = ("cleared", "withdrawn", "preempted", "relieved", "no_way")
 BY_CLEARED, BY_WITHDRAWN, BY_PREEMPTED, BY_RELIEVED, BY_NO_WAY = range(len(CALLED_OFF_WHY))
@@ -50,7 +51,7 @@ class Journal:
         self.outcome = bytearray([Outcome.OPEN]) * n
         self.first_unit = array("i", [-1]) * n
         self.assignments = array("d")
-        self.states = array("d")
+        self._state_numbers, self._state_values = array("i"), array("d")
 
     def assign(
         self, incident: int, unit: int, ordered_s: float, rolling_s: float, travel_m: float, expected_s: float,
@@ -64,21 +65,24 @@ class Journal:
         return at
 
     def state(
-        self, unit: int, state: float, start_s: float, where: Position, incident: int = -1, post: int = -1,
+        self, unit: int, state: int, start_s: float, where: Position, incident: int = -1, post: int = -1,
         extra: float = 0.0,
     ) -> None:  # fmt: skip
         """Note what a unit does from a second on. `extra`: phase of a patrol, or the pace of who is in motion."""
-        self.states.extend((unit, state, start_s, incident, post, *where, extra))
+        edge, offset_m = where
+        self._state_numbers.extend((unit, state, incident, post, edge))
+        self._state_values.extend((start_s, offset_m, extra))
 
     def tables(self, answered_s: Floats, ready_s: Floats, backup_asked: Sequence[int], end_s: float) -> RunLog:
-        """The log, when the run is over."""
+        """The log, when the run is over; the journal is empty then."""
         unit_ids = texts([unit.id for unit in self._problem.units])
-        return RunLog(
-            self._incidents(unit_ids, answered_s, ready_s, backup_asked),
-            self._assignments(unit_ids, end_s),
-            self._unit_states(unit_ids, end_s),
-            self._units(unit_ids),
-        )
+        states = self._unit_states(unit_ids, end_s)
+        # the journal of a year is as large as its tables: what is done with is let go
+        self._state_numbers, self._state_values = array("i"), array("d")
+        assignments = self._assignments(unit_ids, end_s)
+        self.assignments = array("d")
+        incidents = self._incidents(unit_ids, answered_s, ready_s, backup_asked)
+        return RunLog(incidents, assignments, states, self._units(unit_ids))
 
     def _incidents(
         self, unit_ids: Texts, answered_s: Floats, ready_s: Floats, backup_asked: Sequence[int]
@@ -90,8 +94,7 @@ class Journal:
         else:
             codes, districts = texts([*grid.codes, ""]), texts([*grid.ancestor(Level.DISTRICT), ""])
         cell = incidents.cell if grid is not None else np.full(len(incidents), -1)
-        duplicate_of = pd.array(incidents.duplicate_of.astype(np.int64), dtype="Int64")
-        duplicate_of[incidents.duplicate_of < 0] = pd.NA
+        duplicate_of = pd.arrays.IntegerArray(incidents.duplicate_of.astype(np.int64), incidents.duplicate_of < 0)
         return pd.DataFrame(
             {
                 "incident_id": np.arange(len(incidents)),
@@ -127,8 +130,7 @@ class Journal:
         rows = np.frombuffer(self.assignments).reshape(-1, ASSIGNMENT)
         rolling_s = rows[:, ROLLING].copy()
         rolling_s[(rolling_s > rows[:, CALLED_OFF]) | (rolling_s > end_s)] = nan
-        centre = pd.array(rows[:, CENTRE].astype(np.int64), dtype="Int64")
-        centre[rows[:, CENTRE] < 0] = pd.NA
+        centre = pd.arrays.IntegerArray(rows[:, CENTRE].astype(np.int64), rows[:, CENTRE] < 0)
         return pd.DataFrame(
             {
                 "incident_id": rows[:, INCIDENT].astype(np.int64),
@@ -150,29 +152,29 @@ class Journal:
         )
 
     def _unit_states(self, unit_ids: Texts, end_s: float) -> pd.DataFrame:
-        rows = np.frombuffer(self.states).reshape(-1, STATE)
-        by_unit = np.argsort(rows[:, STATE_UNIT].astype(np.int32), kind="stable")
-        stop_s = _stops(rows[:, STATE_UNIT][by_unit], rows[:, START][by_unit], end_s)
-        lasting = (stop_s > rows[by_unit, START]) & (rows[by_unit, STATE_OF] != OFF_DUTY)
-        rows, stop_s = rows[by_unit[lasting]], stop_s[lasting]
-        state = rows[:, STATE_OF].astype(int)
-        incident = pd.array(rows[:, STATE_INCIDENT].astype(np.int64), dtype="Int64")
-        incident[rows[:, STATE_INCIDENT] < 0] = pd.NA
-        on_patrol = state == UnitState.PATROLLING
-        return pd.DataFrame(
-            {
-                "unit_id": unit_ids.take(rows[:, STATE_UNIT].astype(int)),
-                "state": texts([s.label for s in UnitState]).take(state),
-                "start_s": rows[:, START],
-                "end_s": stop_s,
-                "incident_id": incident,
-                "post": rows[:, STATE_POST].astype(np.int32),
-                "edge": rows[:, STATE_EDGE].astype(np.int32),
-                "offset_m": rows[:, STATE_M],
-                "phase_s": np.where(on_patrol, rows[:, EXTRA], 0.0),
-                "pace": np.where(on_patrol | (rows[:, EXTRA] == 0), 1.0, rows[:, EXTRA]),
-            }
-        )
+        # column by column, as a year of a large city has millions of rows
+        numbers = np.frombuffer(self._state_numbers, np.int32).reshape(-1, NUMBERS)
+        values = np.frombuffer(self._state_values).reshape(-1, VALUES)
+        by_unit = np.argsort(numbers[:, STATE_UNIT], kind="stable").astype(np.int32)
+        stop_s = _stops(numbers[by_unit, STATE_UNIT], values[by_unit, START], end_s)
+        lasting = (stop_s > values[by_unit, START]) & (numbers[by_unit, STATE_OF] != OFF_DUTY)
+        row, stop_s = by_unit[lasting], stop_s[lasting]
+        del by_unit, lasting
+        state, incident = numbers[row, STATE_OF].astype(np.uint8), numbers[row, STATE_INCIDENT]
+        extra, on_patrol = values[row, EXTRA], state == UnitState.PATROLLING
+        columns = {
+            "unit_id": unit_ids.take(numbers[row, STATE_UNIT]),
+            "state": texts([s.label for s in UnitState]).take(state),
+            "start_s": values[row, START],
+            "end_s": stop_s,
+            "incident_id": pd.arrays.IntegerArray(incident.astype(np.int64), incident < 0),
+            "post": numbers[row, STATE_POST],
+            "edge": numbers[row, STATE_EDGE],
+            "offset_m": values[row, STATE_M],
+            "phase_s": np.where(on_patrol, extra, 0.0),
+            "pace": np.where(on_patrol | (extra == 0), 1.0, extra),
+        }
+        return pd.DataFrame(columns, copy=False)
 
     def _units(self, unit_ids: Texts) -> pd.DataFrame:
         units, horizon_s = self._problem.units, self._problem.horizon_s

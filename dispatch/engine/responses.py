@@ -58,7 +58,7 @@ class Responses(State):
         journal.state(unit, TURN_OUT, now_s, origin, incident)
         journal.state(unit, TRAVELLING, rolling_s, origin, incident, -1, pace)
         self.trips[unit] = Trip(
-            origin, self.target[incident], rolling_s, arrives_s, now_s + expected_s, pace, travel,
+            origin, self.target(incident), rolling_s, arrives_s, now_s + expected_s, pace, travel,
             self.moment_at(travel, now_s),
         )  # fmt: skip
         team = self.team.get(incident)
@@ -78,7 +78,7 @@ class Responses(State):
             return
         now_s, journal, incident = self.clock.now, self.journal, self.engaged[unit]
         journal.assignments[self.row[unit] + ARRIVED] = now_s
-        journal.state(unit, ON_SCENE, now_s, self.target[incident], incident)
+        journal.state(unit, ON_SCENE, now_s, self.target(incident), incident)
         del self.trips[unit]
         self.arrived[unit] = True
         self.doing[unit] = ON_SCENE
@@ -141,7 +141,7 @@ class Responses(State):
                 self.transport(unit, incident)
                 continue
             if self.arrived[unit]:
-                self.fleet.stand(unit, self.target[incident])
+                self.fleet.stand(unit, self.target(incident))
                 self.release(unit)
             else:
                 self.call_off(unit, why)
@@ -177,7 +177,7 @@ class Responses(State):
             if self.available[unit]:
                 travel = self.unit_roads[unit]
                 here, _ = self.fleet.place(unit)
-                route = way(travel, here, self.target[incident], self.moment(travel))
+                route = way(travel, here, self.target(incident), self.moment(travel))
                 if route is not None:
                     self.stacked[unit] = -1
                     self.send(unit, incident, Drive(route.time_s, route.length_m), self.stacked_role[unit])
@@ -237,7 +237,7 @@ class Responses(State):
 
     def transport(self, unit: int, incident: int) -> None:
         """Take somebody in custody to the nearest case-handling centre."""
-        now_s, origin, travel = self.clock.now, self.target[incident], self.unit_calm[unit]
+        now_s, origin, travel = self.clock.now, self.target(incident), self.unit_calm[unit]
         hour, centres = self.moment(travel), self.problem.centres
         assert centres is not None
         ways = [(centre, route) for centre, goal in enumerate(centres) if (route := way(travel, origin, goal, hour))]

@@ -41,7 +41,7 @@ def simulate(problem: Problem, progress: Progress = no_progress) -> RunLog:
     run = Run(problem)
     run.lay_down(progress)
     run.clock.run(until=run.finished)
-    return run.journal.tables(run.answered_s, np.array(run.ready_s), run.backup_asked, run.clock.now)
+    return run.journal.tables(run.answered_s, np.asarray(run.ready_s), run.backup_asked, run.clock.now)
 
 
 class Run(Calls, Responses, Standby, Duties, Closures):
@@ -53,7 +53,7 @@ class Run(Calls, Responses, Standby, Duties, Closures):
         clock.process(self.horizon())
         if progress is not no_progress:
             clock.process(self.tell(progress))
-        if self.order:
+        if len(self.order):
             clock.at(self.ready_s[self.order[0]], self.call_ready, 0)
         withdrawn_s = incidents.received_s + incidents.withdrawn_s
         for incident in np.flatnonzero(np.isfinite(withdrawn_s)).tolist():

@@ -74,16 +74,16 @@ class State(ABC):
         problem, incidents = self.problem, self.problem.incidents
         self.answered_s = answered_s(incidents.received_s, incidents.desk_s, problem.desks)
         ready_s = self.answered_s + incidents.desk_s
-        self.order = np.argsort(ready_s, kind="stable").tolist()
-        self.ready_s = ready_s.tolist()
-        self.target: list[Position] = list(incidents.positions)
-        self.priority, self.type = incidents.priority.tolist(), incidents.type.tolist()
-        self.place_class, self.cell = incidents.place_class.tolist(), incidents.cell.tolist()
-        self.limit_s, self.on_scene_s = incidents.limit_s.tolist(), incidents.on_scene_s.tolist()
-        self.needed, self.plan = incidents.units_needed.tolist(), incidents.plan.tolist()
-        self.duplicate = (incidents.duplicate_of >= 0).tolist()
-        self.false_alarm, self.custody_s = incidents.false_alarm.tolist(), incidents.custody_s.tolist()
-        self.backup = np.where(incidents.false_alarm, 0, incidents.backup).tolist()
+        self.order = single(np.argsort(ready_s, kind="stable"))
+        self.ready_s = single(ready_s)
+        self._target_edge, self._target_m = single(incidents.positions.edge), single(incidents.positions.offset_m)
+        self.priority, self.type = single(incidents.priority), single(incidents.type)
+        self.place_class, self.cell = single(incidents.place_class), single(incidents.cell)
+        self.limit_s, self.on_scene_s = single(incidents.limit_s), single(incidents.on_scene_s)
+        self.needed, self.plan = single(incidents.units_needed), single(incidents.plan)
+        self.duplicate = single(incidents.duplicate_of >= 0)
+        self.false_alarm, self.custody_s = single(incidents.false_alarm), single(incidents.custody_s)
+        self.backup = single(np.where(incidents.false_alarm, 0, incidents.backup).astype(np.uint8))
         self.backup_asked = bytearray(len(incidents))
         self.open = len(incidents)
         """Incidents not yet over."""
@@ -189,6 +189,10 @@ class State(ABC):
 
     # what all parts use
 
+    def target(self, incident: int) -> Position:
+        """Where an incident is."""
+        return Position(self._target_edge[incident], self._target_m[incident])
+
     def name(self, unit: int) -> str:
         return self.problem.units[unit].id
 
@@ -216,7 +220,7 @@ class State(ABC):
         if trip is None:
             incident: int = self.engaged[unit]
             if incident >= 0 and self.doing[unit] == UnitState.ON_SCENE:
-                return self.target[incident]
+                return self.target(incident)
         elif now_s > trip.rolling_s:
             self.lay(unit, trip)
         elif trip.from_s != trip.from_s:
