@@ -98,9 +98,9 @@ def decisions(
     could have been sent. Soonest expected first.
 
     Columns: `incident_id`; `at_s`, the moment; `unit_id`; `kind`; `state`, the label of what it did, or "off_duty";
-    `expected_s`, turn-out and drive from where it was, as a dispatcher reckons (of those sent, as logged); `reason`, a
-    `Reason`; `other_incident` that it was with and `until_s`, when it was free of that (of a meal or an outage: when
-    that ended).
+    `expected_s`, turn-out and drive from where it was, as a dispatcher reckons (of those sent, as logged); `role_s`,
+    that of the last of those sent in a role that it fills, NaN: nobody was; `reason`, a `Reason`; `other_incident` that
+    it was with and `until_s`, when it was free of that (of a meal or an outage: when that ended).
 
     Args:
         incidents: ids; None: all. Those that were over before a unit could be ordered have no row.
@@ -213,7 +213,7 @@ class _Asker:
             "kind": "str",
             "state": "str",
         }
-        names |= {"expected_s": float, "reason": "str", "other_incident": "Int64", "until_s": float}
+        names |= {"expected_s": float, "role_s": float, "reason": "str", "other_incident": "Int64", "until_s": float}
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in names.items()})
 
     def roles(self, incident: int) -> tuple[int, ...]:
@@ -296,7 +296,7 @@ class _Asker:
         expected_s |= {u: s for s, u, _ in self.soonest(incident, picture, able, 1, picture.turn_out_s)}
         expected_s |= sent
         units = sorted(expected_s, key=lambda unit: (expected_s[unit], unit))
-        reasons = self.reasons(incident, picture, units, expected_s, sent)
+        reasons, role_s = self.reasons(incident, picture, units, expected_s, sent)
         incidents = engaged_with(self.at, picture)
         # what a unit that was sent did before
         before = [self.at.before(int(picture.row[u])) if u in sent else int(picture.row[u]) for u in units]
@@ -310,6 +310,7 @@ class _Asker:
                 "kind": pd.array([self.problem.units[u].kind.name for u in units], dtype="str"),
                 "state": pd.array([UnitState(s).label if s >= 0 else "off_duty" for s in state], dtype="str"),
                 "expected_s": [expected_s[u] for u in units],
+                "role_s": role_s,
                 "reason": pd.array([reason.value for reason in reasons], dtype="str"),
                 "other_incident": pd.array(with_other, dtype="Int64"),
                 "until_s": [np.nan if u in sent else self.until_s(picture, u, incidents) for u in units],
@@ -326,9 +327,14 @@ class _Asker:
 
     def reasons(
         self, incident: int, picture: Picture, units: list[int], expected_s: dict[int, float], sent: dict[int, float]
-    ) -> list[Reason]:
+    ) -> tuple[list[Reason], list[float]]:
+        """Of each of some units; and the column `role_s`."""
         fits, free = self.fits(incident), self.could_come(picture, incident)
         role_of, unfilled = self.roles_of(incident, list(sent))
+        role_s = {
+            unit: max((s for other, s in sent.items() if self.bit[unit] & role_of[other]), default=np.nan)
+            for unit in units
+        }
 
         def one(unit: int) -> Reason:
             if unit in sent:
@@ -344,16 +350,15 @@ class _Asker:
             ):
                 return Reason.OUT_OF_SERVICE
             if free[unit]:
-                in_its_role = [sent[other] for other in sent if self.bit[unit] & role_of[other]]
-                if any(expected_s[unit] < seconds - SAME_S for seconds in in_its_role):
+                if expected_s[unit] < role_s[unit] - SAME_S:
                     return Reason.PASSED_OVER
-                held = not in_its_role or any(self.bit[unit] & role for role in unfilled)
+                held = np.isnan(role_s[unit]) or any(self.bit[unit] & role for role in unfilled)
                 return Reason.HELD_BACK if held else Reason.FARTHER
             if state == UnitState.MEAL:
                 return Reason.MEAL
             return Reason.STANDBY if self.on_standby(unit, picture.at_s) else Reason.OFF_DUTY
 
-        return [one(unit) for unit in units]
+        return [one(unit) for unit in units], list(role_s.values())
 
     def roles_of(self, incident: int, sent: list[int]) -> tuple[dict[int, int], list[int]]:
         """The role that each of those sent filled: of those that are left the one that the fewest kinds fill; who was

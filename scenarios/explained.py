@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dispatch.explain import Case, Reason
+from dispatch.explain import SAME_S, Case, Reason
 from dispatch.metrics import PARTS
 from dispatch.metrics.outcomes import GRACE_S
 from dispatch.standard import Clock, ResponseStandard
@@ -42,10 +42,15 @@ STATE = {
 WHY = {
     Reason.FARTHER: Term("较远", "free, no nearer than those sent"),
     Reason.PASSED_OVER: Term("策略未选", "free and nearer, but the policy chose otherwise"),
+    Reason.HELD_BACK: Term("策略未派", "free, but the policy sent nobody then in a role that it fills"),
     Reason.WRONG_KIND: Term("警种不符", "not of a kind that was asked for"),
     Reason.STANDBY: Term("备勤", "on standby and not called up"),
 }
 """The reasons that what a unit did does not tell."""
+FARTHER_IN_ROLE = Term("同类中较远", "free, no nearer than those sent in a role that it fills")
+"""Where one who was sent in another role was farther."""
+HOMEWARD = Term("已下班", "its shift was over")
+"""Off duty, but still on the way."""
 CALLED_OFF = {
     "cleared": "the incident was over",
     "withdrawn": "the call was taken back",
@@ -54,6 +59,10 @@ CALLED_OFF = {
     "no_way": "closures left no way",
 }
 WAITING_FOR_A_DESK = Term("等待接警席", "waiting for a desk")
+WAITING_FOR_A_UNIT = Term("等待警力", "waiting for a unit")
+HELD_BACK = Term("策略暂缓派警", "held back by the policy, though a unit was free")
+FREE = (Reason.FARTHER, Reason.PASSED_OVER, Reason.HELD_BACK)
+"""Free and of a right kind."""
 
 
 def both(term: Term) -> str:
@@ -62,14 +71,20 @@ def both(term: Term) -> str:
 
 def explanation(case: Case, standard: ResponseStandard, start: datetime) -> list[RenderableType]:
     """What `patrol explain` shows. `start`: local time at which second 0 falls."""
+    told_limit = limit(float(case.incident["limit_s"]))
     return [
         Text("\n".join(_what(case, start))),
         titled("What happened 经过", _times(case, start)),
-        titled(f"Against the limit of {limit(float(case.incident['limit_s']))} 时限", _clocks(case, standard)),
+        *([] if _second_call(case) else [titled(f"Against the limit of {told_limit} 时限", _clocks(case, standard))]),
         *([titled("Where the seconds went 用时", _parts(case))] if case.parts_s else []),
         *_asked(case, start),
         Text("\n".join(_verdict(case, standard, start))),
     ]
+
+
+def _second_call(case: Case) -> bool:
+    """It asks for no unit, so that no clock runs."""
+    return not pd.isna(case.incident["duplicate_of"])
 
 
 def clock(at_s: float, start: datetime) -> str:
@@ -87,22 +102,26 @@ def _what(case: Case, start: datetime) -> list[str]:
     wanted = int(row["units_needed"])
     more = f", and {int(row['backup'])} more on the scene" if row["backup"] else ""
     what = f"{both(INCIDENT_TYPE[row['type']])}, {both(PRIORITY[int(row['priority'])])}"
+    asked = "no unit of its own" if _second_call(case) else f"{wanted} unit{'s' * (wanted > 1)}{more}"
     lines = [
         f"Incident 警情 {row['incident_id']}: {what}, {place}, {where}{district}, "
         f"on {start + timedelta(seconds=float(row['received_s'])):%A %Y-%m-%d}.",
-        f"Asked for {wanted} unit{'s' * (wanted > 1)}{more}. Outcome 结果: {both(OUTCOME[row['outcome']])}.",
+        f"Asked for {asked}. Outcome 结果: {both(OUTCOME[row['outcome']])}.",
     ]
-    if not pd.isna(row["duplicate_of"]):
-        lines.append(f"It is about incident {int(row['duplicate_of'])}.")
+    if _second_call(case):
+        lines.append(
+            f"It is about incident {int(row['duplicate_of'])}, and answered with that 并案处置: no clock runs."
+        )
     return lines
 
 
 def _times(case: Case, start: datetime) -> Table:
     row = case.incident
+    over_at_the_desk = np.isnan(row["ordered_s"]) and row["cleared_s"] <= row["ready_s"]
     moments: list[tuple[float, str]] = [
         (float(row["received_s"]), "call received 接警 (T1)"),
         (float(row["answered_s"]), "a desk took the call 接听"),
-        (float(row["ready_s"]), "units could be ordered 可派警"),
+        (np.nan if over_at_the_desk or _second_call(case) else float(row["ready_s"]), "units could be ordered 可派警"),
         (float(row["cleared_s"]), f"over 结束: {OUTCOME[row['outcome']].en}"),
     ]
     for sent in case.orders.to_dict("records"):
@@ -151,9 +170,11 @@ def _parts(case: Case) -> Table:
     for head in ("part", "m:ss", "share"):
         table.add_column(head, justify="left" if head == "part" else "right")
     whole_s = sum(case.parts_s.values())
+    held_back = (case.when_ready["reason"] == Reason.HELD_BACK).any()
+    own = {"desk_wait": WAITING_FOR_A_DESK, "queue": HELD_BACK if held_back else WAITING_FOR_A_UNIT}
     for part in PARTS:
         seconds = case.parts_s[part]
-        term = WAITING_FOR_A_DESK if part == "desk_wait" else PART[part]
+        term = own.get(part) or PART[part]
         table.add_row(both(term), minutes(seconds), f"{100 * seconds / whole_s:.0f} %" if whole_s else "–")
     return table
 
@@ -162,7 +183,7 @@ def _asked(case: Case, start: datetime) -> list[RenderableType]:
     found: list[RenderableType] = []
     if len(case.when_ready):
         at_s = float(case.when_ready["at_s"].iloc[0])
-        found.append(titled(f"Nobody was ordered at {clock(at_s, start)} 无警可派时", _units(case.when_ready, start)))
+        found.append(titled(f"Nobody was ordered at {clock(at_s, start)} 未派警时", _units(case.when_ready, start)))
     if len(case.considered):
         at_s = float(case.considered["at_s"].iloc[0])
         sent = not np.isnan(case.at_s)
@@ -175,14 +196,20 @@ def _units(table: pd.DataFrame, start: datetime) -> Table:
     shown = plain_table()
     for head in ("unit", "kind", "expected", "sent", "because"):
         shown.add_column(head, justify="right" if head == "expected" else "left", overflow="fold")
-    for row in table.to_dict("records"):
+    rows = table.to_dict("records")
+    for row in rows:
         sent = "yes" if row["reason"] == Reason.SENT else "no"
         kind = row["kind"].replace("_", " ")
-        shown.add_row(row["unit_id"], kind, minutes(row["expected_s"]), sent, _because(row, start))
+        shown.add_row(row["unit_id"], kind, minutes(row["expected_s"]), sent, _because(row, start, _last_s(rows)))
     return shown
 
 
-def _because(row: dict[Any, Any], start: datetime) -> str:
+def _last_s(rows: list[dict[Any, Any]]) -> float:
+    """When the last of those sent was expected; infinite where nobody was sent."""
+    return max((row["expected_s"] for row in rows if row["reason"] == Reason.SENT), default=np.inf)
+
+
+def _because(row: dict[Any, Any], start: datetime, last_s: float) -> str:
     """Why a unit was sent or not, what it did, with what, until when."""
     said = both(STATE[row["state"]])
     if not pd.isna(row["other_incident"]):
@@ -190,7 +217,12 @@ def _because(row: dict[Any, Any], start: datetime) -> str:
     if not pd.isna(row["until_s"]):
         said += f", until {clock(row['until_s'], start)}"
     reason = Reason(row["reason"])
-    return f"{both(WHY[reason])}; it {said}" if reason in WHY else said
+    why = WHY.get(reason)
+    if reason is Reason.FARTHER and row["expected_s"] < last_s - SAME_S:
+        why = FARTHER_IN_ROLE
+    if reason is Reason.OFF_DUTY and row["state"] != "off_duty":
+        why = HOMEWARD
+    return said if why is None else f"{both(why)}; it {said}"
 
 
 def _verdict(case: Case, standard: ResponseStandard, start: datetime) -> list[str]:
@@ -198,21 +230,26 @@ def _verdict(case: Case, standard: ResponseStandard, start: datetime) -> list[st
     lines = []
     considered = case.considered.to_dict("records")
     sent = [row for row in considered if row["reason"] == Reason.SENT]
-    last_s = max((row["expected_s"] for row in sent), default=np.inf)
+    last_s = _last_s(considered)
     if sent:
         said = [f"{row['unit_id']} in {minutes(row['expected_s'])}" for row in sent]
         lines.append(f"Sent 派出, by expectation: {', '.join(said)}.")
-    free = (Reason.FARTHER, Reason.PASSED_OVER)
     for row in considered:
-        if row["expected_s"] < last_s and row["reason"] not in (Reason.SENT, Reason.FARTHER) and sent:
-            lines.append(
-                f"{row['unit_id']} was nearer ({minutes(row['expected_s'])}) and was not sent: {_because(row, start)}."
-            )
-    others = [row for row in considered if row["reason"] in free]
+        # who fills no role, or one in which nobody was sent, is set beside all of them
+        beside_s = last_s if np.isnan(row["role_s"]) else row["role_s"]
+        if sent and row["reason"] not in (Reason.SENT, Reason.FARTHER) and row["expected_s"] < beside_s:
+            why = _because(row, start, last_s)
+            lines.append(f"{row['unit_id']} was nearer ({minutes(row['expected_s'])}) and was not sent: {why}.")
+    others = [row for row in considered if row["reason"] in FREE]
     if others:
-        lines.append(f"Next best 次优: {others[0]['unit_id']}, free, in {minutes(others[0]['expected_s'])}.")
+        best = "Next best 次优" if sent else "Best 最优"
+        lines.append(f"{best}: {others[0]['unit_id']}, free, in {minutes(others[0]['expected_s'])}.")
     elif considered:
-        lines.append("No other unit that was free and of a right kind could come 无其他可派警力.")
+        other = "other unit" if sent else "unit"
+        lines.append(f"No {other} that was free and of a right kind could come 无{'其他' * bool(sent)}可派警力.")
+    if case.off_duty:
+        several = case.off_duty > 1
+        lines.append(f"{case.off_duty} unit{'s' * several} {'were' if several else 'was'} off duty 未上班.")
     return lines + _prevention(case, standard, start)
 
 

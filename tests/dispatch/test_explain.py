@@ -70,9 +70,30 @@ def test_those_sent_are_expected_when_the_rebuilt_positions_say(
     assert checked == 25
 
 
-def test_the_nearest_policy_passes_nobody_over(table: pd.DataFrame) -> None:
+def test_the_nearest_policy_passes_nobody_over(problem: Problem, table: pd.DataFrame) -> None:
+    """And holds nobody back but where the one sent fills the rarer of two roles, which leaves the other."""
     assert not (table["reason"] == Reason.PASSED_OVER).any()
-    assert {Reason.SENT, Reason.ENGAGED, Reason.FARTHER, Reason.OFF_DUTY, Reason.OUT_OF_SERVICE} <= set(table["reason"])
+    held = table.loc[table["reason"] == Reason.HELD_BACK, "incident_id"].unique()
+    sent = table[table["reason"] == Reason.SENT].groupby("incident_id").size()
+    assert (sent[held] < problem.incidents.units_needed[held]).all()
+    assert {Reason.SENT, Reason.ENGAGED, Reason.FARTHER, Reason.OUT_OF_SERVICE} <= set(table["reason"])
+
+
+def test_who_is_off_duty_is_left_out_and_counted(problem: Problem, log: RunLog, table: pd.DataFrame) -> None:
+    at = Whereabouts(problem, log)
+    listed = table[table["state"] == "off_duty"]
+    assert (listed["reason"] == Reason.STANDBY).all()
+    number = next(n for n in table["incident_id"] if (at.picture(at_of(table, n)).row < 0).any())
+    off = [
+        spec.id
+        for spec, row in zip(problem.units, at.picture(at_of(table, number)).row, strict=True)
+        if row < 0 and not any(span.begin_s <= at_of(table, number) < span.end_s for span in spec.standby)
+    ]
+    assert explain(problem, log, number).off_duty == len(off)
+
+
+def at_of(table: pd.DataFrame, number: int) -> float:
+    return float(table.loc[table["incident_id"] == number, "at_s"].iloc[0])
 
 
 def test_the_crow_flies_past_nearer_units(problem: Problem) -> None:
@@ -200,7 +221,6 @@ REASONS = {
     "eating": ({}, "meal", Reason.MEAL),
     "broken": ({}, "out_of_service", Reason.OUT_OF_SERVICE),
     "going_home": ({"duty": (Span(0.0, 50.0),)}, "returning", Reason.OFF_DUTY),
-    "off": ({"duty": (Span(500.0, 900.0),)}, None, Reason.OFF_DUTY),
     "on_call": ({"duty": (), "standby": (Span(0.0, 900.0),)}, None, Reason.STANDBY),
     "guards": ({"kind": KINDS["guards"]}, "idle", Reason.WRONG_KIND),
 }
@@ -247,7 +267,7 @@ def test_who_was_never_sent_anybody_is_looked_at_when_the_call_was_ready(problem
         problem, [UnitSpec(id="B", post=0)], at_post_0(problem, "B", "idle"), ordered_s=nan, arrived_s=nan,
         cleared_s=nan, outcome="open",
     )  # fmt: skip
-    assert decisions(posed, log).set_index("unit_id").loc["B", ["reason", "at_s"]].tolist() == [Reason.PASSED_OVER, 60]
+    assert decisions(posed, log).set_index("unit_id").loc["B", ["reason", "at_s"]].tolist() == [Reason.HELD_BACK, 60]
     assert np.isnan(explain(posed, log, 0).at_s)
     assert preventable(posed, log)["unit_id"].tolist() == ["B"]
 
@@ -257,6 +277,31 @@ def test_what_was_over_at_the_desk_has_no_decision(problem: Problem) -> None:
     assert not len(decisions(posed, log))
     assert not len(preventable(posed, log))
     assert not len(explain(posed, log, 0).considered)
+
+
+@pytest.mark.parametrize("outcome", ["duplicate", "open"])
+def test_nobody_is_considered_for_a_second_call(problem: Problem, outcome: str) -> None:
+    """Nor where the run ends before the desk knows it for one."""
+    over = {"cleared_s": 60.0} if outcome == "duplicate" else {"cleared_s": nan}
+    told = over | {"ordered_s": nan, "arrived_s": nan, "outcome": outcome, "duplicate_of": 0}
+    posed, log = hand(problem, [UnitSpec(id="B", post=0)], at_post_0(problem, "B", "idle"), **told)
+    assert not len(decisions(posed, log))
+    case = explain(posed, log, 0)
+    assert (len(case.considered), len(case.when_ready), case.off_duty) == (0, 0, 0)
+
+
+def test_off_duty_units_are_listed_where_all_are(problem: Problem) -> None:
+    off = UnitSpec(id="off", post=0, duty=(Span(500.0, 900.0),))
+    posed, log = hand(problem, [off], [])
+    assert decisions(posed, log)["unit_id"].tolist() == ["A"]
+    assert explain(posed, log, 0).off_duty == 1
+    nobody = {"ordered_s": nan, "arrived_s": nan, "cleared_s": nan, "outcome": "open"}
+    posed, log = hand(problem, [off], [], **nobody)
+    empty = replace(log, unit_states=log.unit_states.iloc[:0])
+    table = decisions(posed, empty)
+    assert table["unit_id"].tolist() == ["off", "A"]
+    assert set(table["reason"]) == {Reason.OFF_DUTY}
+    assert explain(posed, empty, 0).off_duty == 2
 
 
 def test_who_fills_another_role_was_not_passed_over(problem: Problem) -> None:
@@ -269,6 +314,11 @@ def test_who_fills_another_role_was_not_passed_over(problem: Problem) -> None:
     posed = replace(posed, incidents=armed)
     a_first = [order(0, "A", 60.0, expected_s=20.0), order(0, "X", 60.0, expected_s=250.0)]
     x_first = [order(0, "A", 60.0, expected_s=200.0), order(0, "X", 60.0, expected_s=10.0)]
-    for orders, reason in ((a_first, Reason.FARTHER), (x_first, Reason.PASSED_OVER)):
+    # where the car was not sent yet, nobody was in the role of B
+    x_alone = [order(0, "X", 60.0, expected_s=10.0)]
+    expected = ((a_first, Reason.FARTHER, 20.0), (x_first, Reason.PASSED_OVER, 200.0), (x_alone, Reason.HELD_BACK, nan))
+    for orders, reason, role_s in expected:
         told = replace(log, assignments=made(orders=orders).assignments)
-        assert decisions(posed, told).set_index("unit_id").loc["B", "reason"] == reason
+        found = decisions(posed, told).set_index("unit_id").loc["B"]
+        assert found["reason"] == reason
+        assert found["role_s"] == pytest.approx(role_s, nan_ok=True)

@@ -67,10 +67,16 @@ def test_an_incident_that_the_run_lacks_is_a_fault(folder: Path) -> None:
 
 
 def row(
-    unit: str, expected_s: float, reason: Reason, state: str, other: int | None = None, until_s: float = nan
+    unit: str,
+    expected_s: float,
+    reason: Reason,
+    state: str,
+    other: int | None = None,
+    until_s: float = nan,
+    role_s: float = 150.0,
 ) -> dict:
     return {
-        "incident_id": 7, "at_s": 1800.0, "unit_id": unit, "kind": "patrol_car", "state": state,
+        "incident_id": 7, "at_s": 1800.0, "unit_id": unit, "kind": "patrol_car", "state": state, "role_s": role_s,
         "expected_s": expected_s, "reason": reason.value, "other_incident": other, "until_s": until_s,
     }  # fmt: skip
 
@@ -105,6 +111,7 @@ def case() -> Case:
             row("D", 400.0, Reason.FARTHER, "idle"),
         ),
         when_ready=considered(),
+        off_duty=0,
         orders=pd.DataFrame([ORDER]),
         late=True,
         preventable=pd.DataFrame([{"unit_id": "C", "at_s": 1800.0, "expected_s": 70.0, "response_s": 70.0}]),
@@ -177,7 +184,12 @@ def test_an_incident_that_nobody_came_to(case: Case, say: Callable[[Case], str])
     assert "Nobody was ever ordered; at 07:00:00 there were 从未派警" in said
     assert "never reached 未到达" in said
     assert "Where the seconds went" not in said
-    assert "No other unit that was free and of a right kind could come" in said
+    assert "No unit that was free and of a right kind could come 无可派警力" in said
+    spare = considered(row("B", 60.0, Reason.HELD_BACK, "idle", role_s=nan))
+    said = say(case._replace(incident=lost, parts_s={}, at_s=nan, considered=spare, orders=case.orders.iloc[:0]))
+    assert "free, but the policy sent nobody then in a role that it fills 策略未派; it stood by at a post" in said
+    assert "nearer" not in said
+    assert "Best 最优: B, free, in 1:00." in said
 
 
 def test_units_called_off_and_custody_are_told(case: Case, say: Callable[[Case], str]) -> None:
@@ -194,7 +206,57 @@ def test_who_waited_in_the_queue_is_shown_at_the_moment_when_nobody_was_free(
     case: Case, say: Callable[[Case], str]
 ) -> None:
     early = considered(row("B", 60.0, Reason.ENGAGED, "on_scene", 5, 3600.0)).assign(at_s=1750.0)
-    assert "Nobody was ordered at 06:59:10 无警可派时" in say(case._replace(when_ready=early))
+    said = say(case._replace(when_ready=early))
+    assert "Nobody was ordered at 06:59:10 未派警时" in said
+    assert "waiting for a unit 等待警力" in said
+
+
+def test_time_for_which_the_policy_held_back_a_free_unit_is_no_wait_for_one(
+    case: Case, say: Callable[[Case], str]
+) -> None:
+    early = considered(row("D", 400.0, Reason.HELD_BACK, "idle", role_s=nan)).assign(at_s=1750.0)
+    said = say(case._replace(when_ready=early))
+    assert "held back by the policy, though a unit was free 策略暂缓派警" in said
+    assert "waiting for a unit" not in said
+
+
+def test_a_second_call_asks_for_no_unit_and_no_clock_runs(case: Case, say: Callable[[Case], str]) -> None:
+    second = case.incident.copy()
+    second[["ordered_s", "rolling_s", "arrived_s"]] = nan
+    second[["cleared_s", "outcome", "first_unit"]] = 1800.0, "duplicate", None
+    second["duplicate_of"] = 6
+    nobody = {"considered": considered(), "orders": case.orders.iloc[:0], "preventable": case.preventable.iloc[:0]}
+    said = say(case._replace(incident=second, parts_s={}, at_s=nan, late=False, **nobody))
+    assert "Asked for no unit of its own. Outcome 结果: another call about the same incident 重复报警." in said
+    assert "It is about incident 6, and answered with that 并案处置: no clock runs." in said
+    assert "over 结束: another call about the same incident" in said
+    for words in ("could be ordered", "never reached", "Against the limit", "No unit"):
+        assert words not in said
+
+
+def test_those_sent_are_set_beside_the_units_of_their_own_role(case: Case, say: Callable[[Case], str]) -> None:
+    """An armed unit came from afar: a car that was nearer than that is not passed over, if the car sent was nearer."""
+    rows = considered(
+        row("A", 150.0, Reason.SENT, "idle"),
+        row("B", 200.0, Reason.ENGAGED, "on_scene", 5, 3600.0),
+        row("D", 306.0, Reason.FARTHER, "idle"),
+        row("guard", 400.0, Reason.WRONG_KIND, "idle", role_s=nan),
+        row("X", 708.0, Reason.SENT, "idle", role_s=708.0),
+        row("E", 800.0, Reason.FARTHER, "idle"),
+    )
+    said = say(case._replace(considered=rows))
+    assert "D patrol car 5:06 no free, no nearer than those sent in a role that it fills 同类中较远" in said
+    assert "E patrol car 13:20 no free, no nearer than those sent 较远" in said
+    assert "B was nearer" not in said
+    assert "guard was nearer (6:40) and was not sent: not of a kind that was asked for" in said
+
+
+def test_who_was_off_duty_is_told_in_a_line(case: Case, say: Callable[[Case], str]) -> None:
+    assert "12 units were off duty 未上班." in say(case._replace(off_duty=12))
+    assert "1 unit was off duty 未上班." in say(case._replace(off_duty=1))
+    assert "off duty" not in say(case)
+    homeward = considered(row("B", 60.0, Reason.OFF_DUTY, "returning"), row("A", 150.0, Reason.SENT, "idle"))
+    assert "its shift was over 已下班; it was on its way back" in say(case._replace(considered=homeward))
 
 
 def test_what_is_told_on_a_later_day_names_the_day(case: Case, say: Callable[[Case], str]) -> None:
