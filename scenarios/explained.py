@@ -49,6 +49,8 @@ WHY = {
 """The reasons that what a unit did does not tell."""
 FARTHER_IN_ROLE = Term("同类中较远", "free, no nearer than those sent in a role that it fills")
 """Where one who was sent in another role was farther."""
+NOBODY_SENT = Term("未派警", "free, but the policy sent nobody")
+"""Held back, as all were."""
 HOMEWARD = Term("已下班", "its shift was over")
 """Off duty, but still on the way."""
 CALLED_OFF = {
@@ -60,7 +62,7 @@ CALLED_OFF = {
 }
 WAITING_FOR_A_DESK = Term("等待接警席", "waiting for a desk")
 WAITING_FOR_A_UNIT = Term("等待警力", "waiting for a unit")
-HELD_BACK = Term("策略暂缓派警", "held back by the policy, though a unit was free")
+HELD_BACK = Term("策略暂缓派警", "held back by the policy, though a unit was free at first")
 FREE = (Reason.FARTHER, Reason.PASSED_OVER, Reason.HELD_BACK)
 """Free and of a right kind."""
 
@@ -220,6 +222,8 @@ def _because(row: dict[Any, Any], start: datetime, last_s: float) -> str:
     why = WHY.get(reason)
     if reason is Reason.FARTHER and row["expected_s"] < last_s - SAME_S:
         why = FARTHER_IN_ROLE
+    if reason is Reason.HELD_BACK and np.isinf(last_s):
+        why = NOBODY_SENT
     if reason is Reason.OFF_DUTY and row["state"] != "off_duty":
         why = HOMEWARD
     return said if why is None else f"{both(why)}; it {said}"

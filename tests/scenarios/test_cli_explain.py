@@ -187,7 +187,7 @@ def test_an_incident_that_nobody_came_to(case: Case, say: Callable[[Case], str])
     assert "No unit that was free and of a right kind could come 无可派警力" in said
     spare = considered(row("B", 60.0, Reason.HELD_BACK, "idle", role_s=nan))
     said = say(case._replace(incident=lost, parts_s={}, at_s=nan, considered=spare, orders=case.orders.iloc[:0]))
-    assert "free, but the policy sent nobody then in a role that it fills 策略未派; it stood by at a post" in said
+    assert "free, but the policy sent nobody 未派警; it stood by at a post" in said
     assert "nearer" not in said
     assert "Best 最优: B, free, in 1:00." in said
 
@@ -216,7 +216,7 @@ def test_time_for_which_the_policy_held_back_a_free_unit_is_no_wait_for_one(
 ) -> None:
     early = considered(row("D", 400.0, Reason.HELD_BACK, "idle", role_s=nan)).assign(at_s=1750.0)
     said = say(case._replace(when_ready=early))
-    assert "held back by the policy, though a unit was free 策略暂缓派警" in said
+    assert "held back by the policy, though a unit was free at first 策略暂缓派警" in said
     assert "waiting for a unit" not in said
 
 
@@ -243,10 +243,12 @@ def test_those_sent_are_set_beside_the_units_of_their_own_role(case: Case, say: 
         row("guard", 400.0, Reason.WRONG_KIND, "idle", role_s=nan),
         row("X", 708.0, Reason.SENT, "idle", role_s=708.0),
         row("E", 800.0, Reason.FARTHER, "idle"),
+        row("F", 900.0, Reason.HELD_BACK, "idle", role_s=nan),
     )
     said = say(case._replace(considered=rows))
     assert "D patrol car 5:06 no free, no nearer than those sent in a role that it fills 同类中较远" in said
     assert "E patrol car 13:20 no free, no nearer than those sent 较远" in said
+    assert "free, but the policy sent nobody then in a role that it fills 策略未派" in said
     assert "B was nearer" not in said
     assert "guard was nearer (6:40) and was not sent: not of a kind that was asked for" in said
 
