@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from geodata import search
 from geodata.driving import OBEY_ALL, DriveGraph, DrivingRules
-from geodata.kept import BY_HEAD, BY_TAIL, KEPT, Kept, keep, nearest_kept, trace_home
+from geodata.kept import BY_HEAD, BY_TAIL, Kept, keep, n_kept, nearest_kept, trace_home
 from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, Slowdown, SpeedProfile, Speeds
@@ -25,10 +25,10 @@ STEP = 2.0
 """Of the mean link's seconds: how much of what waits in a spread is worked off at once. Measured."""
 BUCKET_S = 2.0
 """What waits in a search is sorted so finely. Measured."""
-LANDMARKS = 8
+LANDMARKS = 12
 """More bound the searches better, and take longer to measure. Measured."""
 PERIODS = 24
-"""So many are held ready, a day of hours that all differ; each takes 70 MB at 120,000 nodes with kept times."""
+"""So many are held ready, a day of hours that all differ; each takes 95 MB at 120,000 nodes with kept times."""
 CHORD, MARKS = 4, 6
 """Places of the chords' and of the landmarks' tables among the first arguments of the searches."""
 
@@ -258,7 +258,7 @@ class RoadTravel:
                 np.r_[own_share * self._length_m[edge], (1 - own_share[two_way]) * self._length_m[edge[two_way]]],
                 np.r_[numbers, numbers[two_way]],
                 np.repeat(np.array([BY_HEAD, BY_TAIL], np.int32), [len(numbers), int(two_way.sum())]),
-                min(KEPT, len(anchors)),
+                n_kept(len(self.drive.xy_m), len(anchors)),
             )
         )
 
