@@ -71,7 +71,9 @@ def soonest_engaged(situation: Situation, rows: Rows, delay_s: Floats, mask: int
 
 
 def fill(call: Call, ranked: Callable[[int], list[Arrival]], *, when_free: bool = False) -> list[Order]:
-    """Give each role in turn the first unit of a ranking that is not yet taken.
+    """Give each role in turn the first unit of a ranking that is not yet taken. A role for which only units are left
+    that others took gets one of these, if its role can be filled by another: the only armed unit is not used up as the
+    first to be there while a car stands by.
 
     Args:
         call: its roles.
@@ -79,13 +81,31 @@ def fill(call: Call, ranked: Callable[[int], list[Arrival]], *, when_free: bool 
         when_free: those that are engaged go when they are free.
     """
     by_mask = {mask: ranked(mask) for mask in dict.fromkeys(call.roles)}
-    taken, orders = set[int](), list[Order]()
-    for role, mask in enumerate(call.roles):
-        best = next((arrival for arrival in by_mask[mask] if arrival.unit not in taken), None)
-        if best is not None:
-            taken.add(best.unit)
-            orders.append(Order(best.unit, best.drive, role, when_free=when_free and best.engaged))
-    return orders
+    role_of, chosen = dict[int, int](), dict[int, Arrival]()
+
+    def give(role: int, arrival: Arrival) -> bool:
+        role_of[arrival.unit], chosen[role] = role, arrival
+        return True
+
+    def find(role: int, tried: set[int]) -> bool:
+        """A unit that nobody took, or one whose role another can fill (an augmenting path, Kuhn 1955)."""
+        ranking = by_mask[call.roles[role]]
+        for arrival in ranking:
+            if arrival.unit not in role_of:
+                return give(role, arrival)
+        for arrival in ranking:
+            if arrival.unit not in tried:
+                tried.add(arrival.unit)
+                if find(role_of[arrival.unit], tried):
+                    return give(role, arrival)
+        return False
+
+    for role in range(len(call.roles)):
+        find(role, set())
+    return [
+        Order(arrival.unit, arrival.drive, role, when_free=when_free and arrival.engaged)
+        for role, arrival in sorted(chosen.items())
+    ]
 
 
 def _arrival(unit: int, drive: Drive, delay_s: float, slowness: float) -> Arrival:
