@@ -206,12 +206,14 @@ def _late(summary: Mapping[str, Any]) -> Group:
     table = plain_table()
     for head in ("from", "late", "never\nreached"):
         table.add_column(head, justify="left" if head == "from" else "right")
-    for part in PART.values():
-        table.add_column(f"{part.en}\n{part.zh}", justify="right", max_width=12)
+    # a desk is waited for only where desks are counted
+    parts = [part for part in PART if part != "desk_wait" or any(late[part] for late in summary["late"].values())]
+    for part in parts:
+        table.add_column(f"{PART[part].en}\n{PART[part].zh}", justify="right", max_width=12)
     for clock in Clock:
         late = summary["late"][clock.value]
         # a part before the clock's start takes none of its time
-        shares = (percent(late[part] or None, 0) for part in PART)
+        shares = (percent(late[part] or None, 0) for part in parts)
         table.add_row(_CLOCK_WORD[clock], count(late["reached_late"]), count(late["never_reached"]), *shares)
     title = Text("Why late 超时原因: what the late responses spent their time on", "bold")
     return Group(title, table, *([] if summary["preventable"] is None else [_preventable(summary)]))

@@ -60,7 +60,6 @@ CALLED_OFF = {
     "relieved": "a nearer unit took over",
     "no_way": "closures left no way",
 }
-WAITING_FOR_A_DESK = Term("等待接警席", "waiting for a desk")
 WAITING_FOR_A_UNIT = Term("等待警力", "waiting for a unit")
 HELD_BACK = Term("策略暂缓派警", "held back by the policy, though a unit was free at first")
 FREE = (Reason.FARTHER, Reason.PASSED_OVER, Reason.HELD_BACK)
@@ -173,7 +172,7 @@ def _parts(case: Case) -> Table:
         table.add_column(head, justify="left" if head == "part" else "right")
     whole_s = sum(case.parts_s.values())
     held_back = (case.when_ready["reason"] == Reason.HELD_BACK).any()
-    own = {"desk_wait": WAITING_FOR_A_DESK, "queue": HELD_BACK if held_back else WAITING_FOR_A_UNIT}
+    own = {"queue": HELD_BACK if held_back else WAITING_FOR_A_UNIT}
     for part in PARTS:
         seconds = case.parts_s[part]
         term = own.get(part) or PART[part]

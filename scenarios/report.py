@@ -53,13 +53,17 @@ BASIS = {
 }
 LIBRARIES = ("patrol135", "geopandas", "numba", "numpy", "pandas", "shapely", "simpy")
 REMEDY = {
+    "desk_wait": Term(
+        "等待接警席是主因：在繁忙时段增加接警席收效最大。",
+        "Waiting for a desk weighs most: more desks in the busy hours gain most; more units would not shorten it.",
+    ),
     "desk": Term(
         "接警处置是主因：缩短接警和派警时间收效最大。",
         "Call handling weighs most: a faster desk gains most; more units would not shorten it.",
     ),
     "queue": Term(
         "等待警力是主因：在繁忙时段增加在岗警力收效最大。",
-        "Waiting for a free unit weighs most: more units on duty in the busy hours gain most.",
+        "Waiting for a unit weighs most: more units on duty in the busy hours gain most.",
     ),
     "turn_out": Term(
         "出动准备是主因：屯警街面、动中备勤收效最大。",
@@ -102,7 +106,7 @@ def render_report(city: City, log: RunLog, summary: Mapping[str, Any], scenario:
             groups=_groups(city, log, headline),
             late=_late(summary),
             n_late=len(late_incidents(log, clock)),
-            parts=PART,
+            parts={part: PART[part] for part in PART if any(late[part] for late in summary["late"].values())},
             part_colours=PART_COLOUR,
             n_units=len(use),
             forces=_forces(scenario),

@@ -39,8 +39,9 @@ INCIDENT_TYPE = {
     "other": Term("其他", "other"),
 }
 PART = {
+    "desk_wait": Term("等待接警席", "waiting for a desk"),
     "desk": Term("接警处置", "call handling"),
-    "queue": Term("等待警力", "waiting for a free unit"),
+    "queue": Term("等待警力", "waiting for a unit"),
     "turn_out": Term("出动准备", "turn-out"),
     "travel": Term("路途", "travel"),
 }
@@ -110,7 +111,13 @@ _VERDICT = {
 }
 BACKDROP_COLOUR = {"park": "#d3e6c6", "water": "#b3d4ea", "airport": "#dcd9e6", "runway": "#a9a5b8"}
 PLACE_COLOUR = {"vital": "#5b1a8b", "key": "#c04cab", "general": "#5b6470"}
-PART_COLOUR = {"desk": "#8da0b3", "queue": "#cc4125", "turn_out": "#f0b429", "travel": "#2f6fb3"}
+PART_COLOUR = {
+    "desk_wait": "#5b6775",
+    "desk": "#8da0b3",
+    "queue": "#cc4125",
+    "turn_out": "#f0b429",
+    "travel": "#2f6fb3",
+}
 
 
 def verdict(share: float | None, target: float, amber: float) -> Verdict:

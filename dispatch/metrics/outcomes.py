@@ -49,7 +49,7 @@ def called_for(log: RunLog, clock: Clock) -> pd.Series:
         & incidents["arrived_s"].isna()
         & ~(waited_s > incidents["limit_s"] + GRACE_S)
     )
-    called: pd.Series = ~(in_vain | (incidents["outcome"] == Outcome.DUPLICATE.label))
+    called: pd.Series = ~in_vain & incidents["duplicate_of"].isna()
     return called
 
 

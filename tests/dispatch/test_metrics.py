@@ -250,7 +250,7 @@ def test_duplicates_and_those_withdrawn_in_time_called_for_no_response() -> None
         incident(0, 0.0, ordered_s=60.0, arrived_s=100.0, cleared_s=500.0),
         incident(1, 0.0, ordered_s=60.0, arrived_s=500.0, cleared_s=700.0, outcome="false_alarm"),
         incident(2, 0.0, outcome="open"),
-        incident(3, 0.0, outcome="duplicate", cleared_s=60.0),
+        incident(3, 0.0, outcome="duplicate", cleared_s=60.0, duplicate_of=1),
         withdrawn(4, 350.0, ordered_s=60.0),
         withdrawn(5, 370.0, ordered_s=60.0),
     ]
