@@ -72,6 +72,7 @@ class Duties(State):
             self.available[unit] = AWAY
             self.turn[unit] += 1
             self.go_home(unit)
+        self.look_for_standby()
         self.serve()
 
     def begin(self, unit: int) -> None:
@@ -109,6 +110,12 @@ class Duties(State):
             self.journal.state(unit, OFF_DUTY, back_s, self.posts[home], -1, home)
 
     # standby
+
+    def look_for_standby(self) -> None:
+        """Call up a unit if too few are free when all that happens at this second has happened: where one shift ends
+        another begins."""
+        if self.standby:
+            self.clock.at(self.clock.now, lambda _: self.call_up(), None)
 
     def call_up(self) -> None:
         now_s = self.clock.now
@@ -198,3 +205,4 @@ class Duties(State):
         back_s = self.drive(unit, self.posts[home], home, UnitState.RETURNING)
         if back_s is not None:
             self.journal.state(unit, UnitState.OUT_OF_SERVICE, back_s, self.posts[home], -1, home)
+        self.look_for_standby()

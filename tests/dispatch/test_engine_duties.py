@@ -242,6 +242,16 @@ class TestStandby:
         assert run.did("R") == [("idle", 1_000, 5_000)]
         assert run.did("S") == [("idle", 1_100, 6_000)]
 
+    def test_the_end_of_a_shift_without_another_calls_one_up(self) -> None:
+        leaves = [car("A", 0, duty=(Span(0, 2_000),)), car("B", 9), *self.units(Span(0, 5_000))[2:]]
+        assert play([], leaves, **self.RULE).did("R") == [("idle", 2_900, 5_000)]
+        relieved = [*leaves, car("C", 0, duty=(Span(2_000, 20_000),))]
+        assert play([], relieved, **self.RULE).did("R") == []
+
+    def test_so_does_an_outage(self) -> None:
+        breaks = [car("A", 0, outages=(Span(1_000, 9_000),)), *self.units(Span(0, 5_000))[1:]]
+        assert play([], breaks, **self.RULE).did("R") == [("idle", 1_900, 5_000)]
+
     def test_duty_that_follows_goes_on_as_if_nothing_had_been(self) -> None:
         """It was called up at 100 for standby until 3000, when its shift begins."""
         calls = [*self.CALLS[:1], Call(received_s=3_500, at=4)]
