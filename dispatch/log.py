@@ -63,7 +63,7 @@ TABLES: dict[str, dict[str, str]] = {
         "start_s": "from",
         "end_s": "to; the next state of a span of duty begins here",
         "incident_id": "the incident that it is for; empty where none",
-        "post": "row of the post that it stands at, drives to or is based at; -1 where the incident decides",
+        "post": "row of the post that it stands at or drives to; -1 with an incident, on patrol, at a meal or cut off",
         "edge": "where it is when the state begins: edge",
         "offset_m": "and metres from the edge's tail",
         "phase_s": "patrolling: seconds into its patrol when the state begins; otherwise 0",
