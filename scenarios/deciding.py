@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from dispatch.cover import Cover, make_cover
@@ -109,7 +111,7 @@ Policy = TypeVar("Policy", bound=Callable[..., object])
 
 def _resolved(scenario: Scenario, known: Mapping[str, Policy], what: str, name: str, options: Any) -> Policy:
     place = Place(f"scenario {scenario.name}", f"dispatch.{what}", f"dispatch.{_options_key(what)}")
-    with importable(scenario.dispatch.folder if name not in known else None):
+    with importable(scenario.dispatch.folder if name not in known else None, name.partition(".")[0]):
         return resolve(known, name, options, place)
 
 
@@ -126,11 +128,15 @@ def _check_unused(scenario: Scenario, what: str, options: Mapping[str, Any]) -> 
 
 
 @contextmanager
-def importable(folder: str | None) -> Iterator[None]:
-    """Modules in a folder can be imported, before any others of their name."""
+def importable(folder: str | None, module: str) -> Iterator[None]:
+    """A module in a folder can be imported, before any other of its name, be it that one is loaded already."""
     if folder is None:
         yield
         return
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    if loaded is not None and not Path(loaded).is_relative_to(folder) and any(Path(folder).glob(f"{module}*")):
+        del sys.modules[module]
+        importlib.invalidate_caches()
     sys.path.insert(0, folder)
     try:
         yield

@@ -58,8 +58,8 @@ class Fleet:
         self._edge, self._post, self._mode, self._round = (
             single(self._numbers[row]) for row in (EDGE, POST, MODE, ROUND)
         )
-        self._offset_m, self._turn_out_s, self._mobile_turn_out_s = (
-            single(self._values[row]) for row in (OFFSET_M, TURN_OUT_S, MOBILE_TURN_OUT_S)
+        self._offset_m, self._turn_out_s, self._mobile_turn_out_s, self._phase_s, self._since_s = (
+            single(self._values[row]) for row in (OFFSET_M, TURN_OUT_S, MOBILE_TURN_OUT_S, PHASE_S, SINCE_S)
         )
         self.positions = Positions(self._numbers[EDGE], self._values[OFFSET_M])
         """As of the last look."""
@@ -138,16 +138,25 @@ class Fleet:
     def halt(self, unit: int, now_s: float) -> float:
         """A free unit stops where it is, at its post if it stands there; how far it is in its patrol, or will be when
         it takes it up again, -1 where it is on none."""
-        numbers, values = self._numbers, self._values
-        where = self.whereabouts(unit, now_s)
-        phase_s = -1.0
-        if numbers[ROUND, unit] >= 0:
-            phase_s = float(values[PHASE_S, unit] + max(now_s - values[SINCE_S, unit], 0.0))
-        if numbers[POST, unit] >= 0:
-            self.stand_at_post(unit, int(numbers[POST, unit]))
+        where, phase_s = self.whereabouts(unit, now_s), self.phase_s(unit, now_s)
+        if self._post[unit] >= 0:
+            self.stand_at_post(unit, self._post[unit])
         else:
             self.stand(unit, where)
         return phase_s
+
+    def phase_s(self, unit: int, now_s: float) -> float:
+        """How far a unit is in its patrol, or will be when it takes it up again, -1 where it is on none."""
+        if self._round[unit] < 0:
+            return -1.0
+        phase_s: float = self._phase_s[unit] + max(now_s - self._since_s[unit], 0.0)
+        return phase_s
+
+    def on_patrol(self, unit: int, phase_s: float) -> Position:
+        """Where a unit is that has patrolled for some seconds, as `Patrol.at` has it."""
+        first, again, stretch, _ = self._patrols.arrays
+        edge, offset_m = _on_patrol(unit, phase_s, first, again, stretch)
+        return Position(edge, offset_m)
 
     def ahead(self, unit: int, now_s: float) -> tuple[Rows, Position, float]:
         """The edges that a driving unit has yet to come to; the end of the one that it is on, and when it is there."""
@@ -186,6 +195,18 @@ def _columns(patrol: Patrol, length_m: Floats) -> Floats:
     are read."""
     metres = length_m[patrol.edge]
     return np.column_stack([patrol.from_share * metres, patrol.to_share * metres, patrol.until_s, patrol.edge])
+
+
+@compiled
+def _on_patrol(unit: int, phase_s: float, first: Any, again: Any, stretch: Any) -> tuple[int, float]:
+    low, high = first[unit], first[unit + 1]
+    if again[unit]:
+        phase_s = phase_s % stretch[high - 1, 2]
+    i = low + min(np.searchsorted(stretch[low:high, 2], phase_s, side="right"), high - low - 1)
+    since_s = stretch[i - 1, 2] if i > low else 0.0
+    lasts_s = stretch[i, 2] - since_s
+    gone = min((phase_s - since_s) / lasts_s, 1.0) if lasts_s > 0.0 else 1.0
+    return int(stretch[i, 3]), stretch[i, 0] + gone * (stretch[i, 1] - stretch[i, 0])
 
 
 @compiled

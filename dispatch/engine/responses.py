@@ -36,8 +36,8 @@ class Responses(State):
     def send(self, unit: int, incident: int, drive: Drive, role: int) -> None:
         now_s, fleet, journal = self.clock.now, self.fleet, self.journal
         travel, slowness = self.unit_roads[unit], self.slowness[unit]
-        if self.patrols[unit] is not None:
-            self.halt(unit)
+        if self.patrols[unit] is not None and (phase_s := fleet.phase_s(unit, now_s)) >= 0:
+            self.phase_s[unit] = phase_s
         origin, turn_out_s = fleet.place(unit)
         rolling_s = now_s + turn_out_s
         pace = slowness * self.luck(incident, unit)

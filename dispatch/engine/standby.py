@@ -67,7 +67,7 @@ class Standby(State):
         if not patrol.again and phase_s >= patrol.length_s:
             self.drive_to_post(unit, self.home[unit], UnitState.RETURNING)
             return
-        goal = patrol.at(phase_s, self.unit_roads[unit].length_m)
+        goal = self.fleet.on_patrol(unit, phase_s)
         back_s = self.drive(unit, goal, -1, UnitState.RETURNING)
         if back_s is not None:
             self.fleet.resume(unit, phase_s, back_s)

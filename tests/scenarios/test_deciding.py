@@ -133,6 +133,16 @@ def test_a_policy_of_one_s_own_lies_beside_the_scenario(
     assert len(run.log.assignments)
 
 
+def test_two_folders_may_each_have_a_module_of_one_name(small_city: City, tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "twin_policies_135.py").write_text(f"def {folder}(situation):\n    return []\n", "utf-8")
+    for folder in ("first", "second", "first"):
+        chosen = {"policy": f"twin_policies_135.{folder}", "folder": str(tmp_path / folder)}
+        problem = build_problem(scenario(chosen), small_city)
+        assert problem.policy.func.__name__ == folder
+
+
 def test_a_policy_that_cannot_be_imported_is_told(small_city: City, tmp_path: Path) -> None:
     (fault,) = faults(small_city, {"policy": "no_such_module_135.last", "folder": str(tmp_path)})
     assert fault.place == "dispatch.policy"
