@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from ways import Place, Ways, ways_of
+from ways import MatrixWays, Place, Ways, ways_of
 
 from dispatch.patrol import Patrol
 from dispatch.problem import Problem
@@ -177,6 +177,10 @@ def check_succession(unit: UnitSpec, a: Row, b: Row, world: World) -> None:
         check_leads_to(unit, a, world.posts[unit.post], world, arrives=a.state == "returning")
         assert world.in_no_time(unit, world.posts[unit.post], place(b), b.start_s), told
         return
+    at_post = b.state in ("idle", "out_of_service") and b.post >= 0
+    if a.state in ("returning", "moving_up") and at_post and a.post >= 0 and a.post != b.post:
+        check_diverted(unit, a, b, world)
+        return
     stands_by = b.state in ("patrolling", "out_of_service") or (b.state == "idle" and b.post >= 0)
     arrives = row_arrives(a) or (a.state in ("returning", "moving_up") and stands_by)
     check_leads_to(unit, a, place(b), world, arrives=arrives)
@@ -188,6 +192,23 @@ def check_succession(unit: UnitSpec, a: Row, b: Row, world: World) -> None:
     new_shift = any(abs(span.begin_s - b.start_s) < EPS for span in (*(unit.duty or ()), *unit.standby))
     if a.state == "patrolling" == b.state and not new_shift:
         assert abs(a.phase_s + a.end_s - a.start_s - b.phase_s) < EPS, told
+
+
+def check_diverted(unit: UnitSpec, a: Row, b: Row, world: World) -> None:
+    """A unit on its way to a post was moved to another one, where it was at once: the move left no row."""
+    here, goal, lasts_s = place(a), world.posts[a.post], a.end_s - a.start_s
+    ways = world.ways(unit, calm=True)
+    found = []
+    for moment in world.moments(unit, a.start_s, calm=True):
+        whole_s = ways.seconds(here, goal, moment)
+        i, j = here.edge, goal.edge
+        if isinstance(ways, MatrixWays) and i % (ways.n + 1) == j % (ways.n + 1) == 0 and lasts_s <= whole_s + EPS:
+            edge = i // (ways.n + 1) * ways.n + j // (ways.n + 1)
+            share = min(lasts_s / whole_s, 1.0) if whole_s else 1.0
+            found.append(world.in_no_time(unit, Place(edge, share * ways.length_m[edge]), place(b), a.end_s))
+        else:
+            found.append(ways.seconds(here, place(b), moment) <= lasts_s + EPS)
+    assert any(found), f"{unit.id}: {a}, then at once {b}"
 
 
 def timed_in(unit: UnitSpec, row: Row, world: World, *, calm: bool) -> set[int]:
