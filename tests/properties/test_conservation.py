@@ -12,6 +12,7 @@ from log_checker import check_log
 from problems import problems
 
 from dispatch.engine import simulate
+from dispatch.metrics import littles_law
 from dispatch.problem import Problem
 
 EXAMPLES = int(os.environ.get("PATROL_EXAMPLES", "300"))
@@ -26,4 +27,8 @@ EXAMPLES = int(os.environ.get("PATROL_EXAMPLES", "300"))
 )
 @given(problems())
 def test_every_log_is_a_lawful_record_of_its_problem(problem: Problem) -> None:
-    check_log(simulate(problem), problem)
+    log = simulate(problem)
+    check_log(log, problem)
+    # Little's law in every run: L of the units engaged from one table, λ and W from another
+    if len(log.unit_states):
+        assert littles_law(log)["difference"].abs().max() < 1e-9
