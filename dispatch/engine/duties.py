@@ -174,19 +174,18 @@ class Duties(State):
     # outages
 
     def outages(self, unit: int, spans: Iterable[Span]) -> Steps:
-        clock = self.clock
         for span in spans:
-            yield clock.until(span.begin_s)
+            yield self.clock.until(span.begin_s)
             self.out_until_s[unit] = span.end_s
             if self.available[unit]:
                 self.halt(unit)
                 self.go_out_of_service(unit)
-            yield clock.until(span.end_s)
-            # it may still be on its way home
-            while self.out[unit] and clock.now < self.back_s[unit] < inf:
-                yield clock.until(self.back_s[unit])
-            if self.out[unit]:
-                self.back_in_service(unit)
+
+    def repaired(self, event: Any) -> None:
+        """An outage is over, and the unit is at home or cut off from it."""
+        unit, turn = event.value
+        if turn == self.turn[unit] and self.out[unit]:
+            self.back_in_service(unit)
 
     def back_in_service(self, unit: int) -> None:
         """A unit is free where its vehicle was out of service, or where closures left it no way home."""
@@ -205,4 +204,6 @@ class Duties(State):
         back_s = self.drive(unit, self.posts[home], home, UnitState.RETURNING)
         if back_s is not None:
             self.journal.state(unit, UnitState.OUT_OF_SERVICE, back_s, self.posts[home], -1, home)
+        over_s = max(self.out_until_s[unit], back_s or self.clock.now)
+        self.clock.at(over_s, self.repaired, (unit, self.turn[unit]))
         self.look_for_standby()
