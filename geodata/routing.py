@@ -29,8 +29,8 @@ LANDMARKS = 12
 """More bound the searches better, and take longer to measure. Measured."""
 PERIODS = 24
 """So many are held ready, a day of hours that all differ; each takes 95 MB at 120,000 nodes with kept times."""
-CHORD, MARKS = 4, 6
-"""Places of the chords' and of the landmarks' tables among the first arguments of the searches."""
+CHORD, LEAST_S_PER_M, MARKS = 4, 5, 6
+"""Places among the first arguments of the searches: of chords, of the least seconds a metre, and of landmarks."""
 
 
 class Links(NamedTuple):
@@ -223,6 +223,32 @@ class RoadTravel:
         if self.anchors is not None:
             self._near(self.period(hour), self.anchors)
             self.calm._home(self.calm.period(hour), self.anchors)
+
+    def for_nearest(self, hour: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The first arguments of `nearest_kept`, before the anchors of the candidates and after them."""
+        if self.anchors is None:
+            raise ValueError("no anchors were given to look at")
+        period = self.period(hour)
+        # in this order: what is kept comes with landmarks
+        return self._near(period, self.anchors), period.graph
+
+    def for_home(self, hour: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The first arguments of `trace_home` and of `search.way`."""
+        if self.anchors is None:
+            raise ValueError("no anchors were given to drive home to")
+        period = self.period(hour)
+        period.set_landmarks()
+        return self._home(period, self.anchors), (*period.graph[:CHORD], *period.graph[MARKS:])
+
+    @property
+    def path(self) -> Ints:
+        """The edges of the way that was found last, with those that join the ports of a junction."""
+        return self._scratch.path
+
+    def fastest_m_s(self, hour: int) -> float:
+        """Metres as the crow flies that nobody exceeds in a second at the roads' speed."""
+        least_s_per_m: float = self.period(hour).graph[LEAST_S_PER_M]
+        return 1 / least_s_per_m if least_s_per_m else np.inf
 
     def _near(self, period: Period, anchors: Positions) -> tuple[Any, ...]:
         """The first arguments of `nearest_kept`."""

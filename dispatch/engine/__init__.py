@@ -15,6 +15,8 @@ of a process; a unit's roster is a process.
     standby    free units: back to the post, on patrol, to another post
     duties     rosters: shifts, meals, outages, standby
     closures   roads that close while units are on them
+    ordinary   what most incidents go through, once more, in one compiled function
+    lookout    who is nearest, for that, without looking where everybody is
 """
 
 from dispatch.engine.run import FOLLOW_UP_S, no_progress, simulate

@@ -26,6 +26,9 @@ class Calls(State):
         number += 1
         if number < len(self.order):
             self.clock.at(self.ready_s[self.order[number]], self.call_ready, number)
+        self.take_call(incident)
+
+    def take_call(self, incident: int) -> None:
         if self.journal.outcome[incident] != OPEN:
             return
         if self.duplicate[incident]:
@@ -155,8 +158,7 @@ class Calls(State):
         units = self.team.pop(incident, None)
         if units:
             self.dismiss(incident, units, BY_WITHDRAWN if outcome == Outcome.WITHDRAWN else BY_CLEARED)
-        if not self.open and now_s >= self.problem.horizon_s:
-            self.finish()
+        self.finish_if_over()
 
 
 class _Waiting(Sequence[Call]):

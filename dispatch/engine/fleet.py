@@ -4,6 +4,7 @@ and its position is worked out when somebody asks, in the middle of an edge if n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,13 @@ from geodata.travel import Route, Rows
 EDGE, POST, MODE, AT, LAST, GOAL_EDGE, GOAL_POST, ROUND, HOME = range(9)
 """Of a unit: its edge, the post at which it stands, how it moves, the place on its route, the last on it, where the
 route leads (edge, post), the patrol that is taken up there, and its home post."""
-OFFSET_M, TURN_OUT_S, BEGAN_S, BEGIN_SHARE, END_SHARE, GOAL_M, POST_TURN_OUT_S, MOBILE_TURN_OUT_S, PHASE_S, SINCE_S = (
-    range(10)
-)
+(
+    OFFSET_M, TURN_OUT_S, BEGAN_S, BEGIN_SHARE, END_SHARE, GOAL_M, POST_TURN_OUT_S, MOBILE_TURN_OUT_S, PHASE_S, SINCE_S,
+    SEEN_X_M, SEEN_Y_M, SEEN_S,
+) = range(13)  # fmt: skip
+"""And its offset, its turn-out now, when it set off, the shares of the first and the last edge of its way, where that
+ends, its turn-out at a post and away from any, how far it is in its patrol and since when, and where and when it was
+seen last by `lookout`."""
 STILL, DRIVING, ON_PATROL = range(3)
 """Values of MODE."""
 AWAY, FREE, AT_MEAL = range(3)
@@ -40,9 +45,10 @@ class Fleet:
         self._length_m = length_m
         home = np.array([unit.post for unit in units], np.int32)
         self._numbers = np.zeros((9, n), np.int32)
-        self._values = np.zeros((10, n))
+        self._values = np.zeros((13, n))
         self._numbers[POST] = self._numbers[GOAL_POST] = self._numbers[HOME] = home
         self._numbers[ROUND] = -1
+        self._values[SEEN_S] = -inf
         self._numbers[EDGE] = self._numbers[GOAL_EDGE] = posts.edge[home]
         self._values[OFFSET_M] = self._values[GOAL_M] = posts.offset_m[home]
         self._values[TURN_OUT_S] = self._values[POST_TURN_OUT_S] = [unit.turn_out_post_s for unit in units]
@@ -50,7 +56,7 @@ class Fleet:
         # the edges of the ways that are driven, and when each ends
         self._edges, self._end_s = np.zeros((n, 64), np.int32), np.zeros((n, 64))
         self._patrols = _Timelines([unit.patrol for unit in units], length_m)
-        self._rows = np.empty(n, np.int64)
+        self.rows = np.empty(n, np.int64)
         self._gather()
 
         self.available = np.zeros(n, np.uint8)
@@ -58,8 +64,8 @@ class Fleet:
         self._edge, self._post, self._mode, self._round = (
             single(self._numbers[row]) for row in (EDGE, POST, MODE, ROUND)
         )
-        self._offset_m, self._turn_out_s, self._mobile_turn_out_s, self._phase_s, self._since_s = (
-            single(self._values[row]) for row in (OFFSET_M, TURN_OUT_S, MOBILE_TURN_OUT_S, PHASE_S, SINCE_S)
+        self._offset_m, self._turn_out_s, self._mobile_turn_out_s, self._phase_s, self._since_s, self._seen_s = (
+            single(self._values[row]) for row in (OFFSET_M, TURN_OUT_S, MOBILE_TURN_OUT_S, PHASE_S, SINCE_S, SEEN_S)
         )
         self.positions = Positions(self._numbers[EDGE], self._values[OFFSET_M])
         """As of the last look."""
@@ -78,18 +84,19 @@ class Fleet:
         self._mode[unit] = STILL
         self._post[unit] = self._round[unit] = -1
         self._turn_out_s[unit] = self._mobile_turn_out_s[unit]
+        self._seen_s[unit] = -inf
 
     def stand_at_post(self, unit: int, post: int) -> None:
         numbers, values = self._numbers, self._values
         numbers[EDGE, unit], values[OFFSET_M, unit] = self._posts.edge[post], self._posts.offset_m[post]
         numbers[MODE, unit], numbers[POST, unit], numbers[ROUND, unit] = STILL, post, -1
-        values[TURN_OUT_S, unit] = values[POST_TURN_OUT_S, unit]
+        values[TURN_OUT_S, unit], values[SEEN_S, unit] = values[POST_TURN_OUT_S, unit], -inf
 
     def patrol(self, unit: int, phase_s: float, now_s: float) -> None:
         """A unit takes up its patrol at a point of the timeline, where it is."""
         numbers, values = self._numbers, self._values
         numbers[MODE, unit], numbers[POST, unit], numbers[ROUND, unit] = ON_PATROL, -1, unit
-        values[PHASE_S, unit], values[SINCE_S, unit] = phase_s, now_s
+        values[PHASE_S, unit], values[SINCE_S, unit], values[SEEN_S, unit] = phase_s, now_s, -inf
         values[TURN_OUT_S, unit] = values[MOBILE_TURN_OUT_S, unit]
 
     def drive(
@@ -107,8 +114,9 @@ class Fleet:
             self._gather()
         numbers, values = self._numbers, self._values
         numbers[GOAL_EDGE, unit], values[GOAL_M, unit] = goal
+        values[SEEN_S, unit] = -inf
         numbers[GOAL_POST, unit], numbers[ROUND, unit] = post, -1
-        end_s: float = _lay(
+        end_s: float = lay(
             unit, route.edges, route.begin_share, route.end_share, route.time_s, edge_s, pace, now_s, numbers, values,
             self._edges, self._end_s,
         )  # fmt: skip
@@ -122,17 +130,17 @@ class Fleet:
     def look(self, now_s: float, level: int = FREE) -> Rows:
         """Bring the positions of all units that may be sent (up to a value of `available`) to now; their rows, until
         the next look."""
-        count = _look(now_s, level, self.available, *self._moving, self._rows)
-        return self._rows[:count]
+        count = look(now_s, level, self.available, *self.moving, self.rows)
+        return self.rows[:count]
 
     def _gather(self) -> None:
         """Put together what tells how units move, as the compiled functions want it."""
         own = self._numbers, self._values, self._edges, self._end_s, self._length_m
-        self._moving: tuple[Any, ...] = (*own, *self._patrols.arrays)
+        self.moving: tuple[Any, ...] = (*own, *self._patrols.arrays)
 
     def whereabouts(self, unit: int, now_s: float) -> Position:
         """Where one unit is, whatever it does."""
-        _advance(np.array([unit]), now_s, *self._moving)
+        advance(np.array([unit]), now_s, *self.moving)
         return Position(int(self._numbers[EDGE, unit]), float(self._values[OFFSET_M, unit]))
 
     def halt(self, unit: int, now_s: float) -> float:
@@ -155,7 +163,7 @@ class Fleet:
     def on_patrol(self, unit: int, phase_s: float) -> Position:
         """Where a unit is that has patrolled for some seconds, as `Patrol.at` has it."""
         first, again, stretch, _ = self._patrols.arrays
-        edge, offset_m = _on_patrol(unit, phase_s, first, again, stretch)
+        edge, offset_m = on_patrol(unit, phase_s, first, again, stretch)
         return Position(edge, offset_m)
 
     def ahead(self, unit: int, now_s: float) -> tuple[Rows, Position, float]:
@@ -198,7 +206,7 @@ def _columns(patrol: Patrol, length_m: Floats) -> Floats:
 
 
 @compiled
-def _on_patrol(unit: int, phase_s: float, first: Any, again: Any, stretch: Any) -> tuple[int, float]:
+def on_patrol(unit: int, phase_s: float, first: Any, again: Any, stretch: Any) -> tuple[int, float]:
     low, high = first[unit], first[unit + 1]
     if again[unit]:
         phase_s = phase_s % stretch[high - 1, 2]
@@ -210,7 +218,7 @@ def _on_patrol(unit: int, phase_s: float, first: Any, again: Any, stretch: Any) 
 
 
 @compiled
-def _lay(
+def lay(
     unit: int, route: Any, begin_share: float, end_share: float, time_s: float, edge_s: Any, pace: float, now_s: float,
     numbers: Any, values: Any, edges: Any, end_s: Any,
 ) -> float:  # fmt: skip
@@ -240,7 +248,7 @@ def _lay(
 
 
 @compiled
-def _advance(
+def advance(
     units: Any, now_s: float, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any,
     first: Any, again: Any, stretch: Any, cursor: Any,
 ) -> None:  # fmt: skip
@@ -294,7 +302,7 @@ def _advance(
 
 
 @compiled
-def _look(
+def look(
     now_s: float, level: int, available: Any, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any,
     first: Any, again: Any, stretch: Any, cursor: Any, rows: Any,
 ) -> int:  # fmt: skip
@@ -304,5 +312,5 @@ def _look(
             continue
         rows[count] = unit
         count += 1
-    _advance(rows[:count], now_s, numbers, values, edges, end_s, length_m, first, again, stretch, cursor)
+    advance(rows[:count], now_s, numbers, values, edges, end_s, length_m, first, again, stretch, cursor)
     return count

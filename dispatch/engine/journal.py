@@ -16,7 +16,7 @@ from dispatch.problem import Problem
 from dispatch.units import Span, UnitState
 from geodata.compiled import compiled
 from geodata.grid import Level
-from geodata.network import Floats
+from geodata.network import Floats, Ints
 from geodata.positions import Position
 from geodata.sites import PlaceClass
 
@@ -72,6 +72,12 @@ class Journal:
         edge, offset_m = where
         self._state_numbers.extend((unit, state, incident, post, edge))
         self._state_values.extend((start_s, offset_m, extra))
+
+    def take(self, assignments: Floats, numbers: Ints, values: Floats) -> None:
+        """Note what was written elsewhere in the same columns, row after row."""
+        self.assignments.frombytes(assignments.tobytes())
+        self._state_numbers.frombytes(numbers.tobytes())
+        self._state_values.frombytes(values.tobytes())
 
     def tables(self, answered_s: Floats, ready_s: Floats, backup_asked: Sequence[int], end_s: float) -> RunLog:
         """The log, when the run is over; the journal is empty then."""

@@ -21,7 +21,9 @@ def _mix(x: np.uint64) -> np.uint64:
 
 
 @compiled
-def _factor(key: int, incident: int, unit: int, sigma: float) -> float:
+def journey_factor(key: int, incident: int, unit: int, sigma: float) -> float:
+    if sigma == 0.0:
+        return 1.0
     mixed = _mix(_mix(_mix(np.uint64(key)) ^ np.uint64(incident)) ^ np.uint64(unit))
     # two uniform numbers, the first above 0, make a normal one (Box and Muller, 1958)
     first = (float(mixed >> np.uint64(11)) + 1.0) / 9007199254740993.0
@@ -38,7 +40,9 @@ class JourneyLuck:
         key: of the stream, any whole number of 63 bits.
         cv: coefficient of variation; 0: every factor is 1.
         """
-        self._key, self._sigma = key, float(np.sqrt(np.log1p(cv**2)))
+        self.drawn_by = key, float(np.sqrt(np.log1p(cv**2)))
+        """The first and the last argument of `journey_factor`."""
 
     def __call__(self, incident: int, unit: int) -> float:
-        return _factor(self._key, incident, unit, self._sigma) if self._sigma else 1.0
+        key, sigma = self.drawn_by
+        return journey_factor(key, incident, unit, sigma) if sigma else 1.0

@@ -10,6 +10,7 @@ from dispatch.engine.calls import Calls
 from dispatch.engine.clock import Steps
 from dispatch.engine.closures import Closures
 from dispatch.engine.duties import Duties
+from dispatch.engine.ordinary import Ordinary
 from dispatch.engine.responses import Responses
 from dispatch.engine.standby import Standby
 from dispatch.log import RunLog
@@ -44,7 +45,7 @@ def simulate(problem: Problem, progress: Progress = no_progress) -> RunLog:
     return run.journal.tables(run.answered_s, np.asarray(run.ready_s), run.backup_asked, run.clock.now)
 
 
-class Run(Calls, Responses, Standby, Duties, Closures):
+class Run(Calls, Responses, Standby, Duties, Closures, Ordinary):
     """All parts of the engine over one state."""
 
     def lay_down(self, progress: Progress) -> None:
@@ -53,7 +54,8 @@ class Run(Calls, Responses, Standby, Duties, Closures):
         clock.process(self.horizon())
         if progress is not no_progress:
             clock.process(self.tell(progress))
-        if len(self.order):
+        self.take_up_ordinary()
+        if clock.beside is None and len(self.order):
             clock.at(self.ready_s[self.order[0]], self.call_ready, 0)
         withdrawn_s = incidents.received_s + incidents.withdrawn_s
         for incident in np.flatnonzero(np.isfinite(withdrawn_s)).tolist():

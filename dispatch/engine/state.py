@@ -66,8 +66,9 @@ class State(ABC):
         self._hour, self._hour_begins_s, self._hour_ends_s = 0, inf, -inf
         self._take_up_incidents()
         self._take_up_units()
-        policy = getattr(problem.policy, "func", problem.policy)
-        self.sees_engaged = bool(getattr(policy, BEYOND_FREE, False))
+        self.policy = getattr(problem.policy, "func", problem.policy)
+        """Without the options that it was given."""
+        self.sees_engaged = bool(getattr(self.policy, BEYOND_FREE, False))
         self.changes_s = sorted({s for roads in self.roads for s in roads.changes_s})
 
     def _take_up_incidents(self) -> None:
@@ -148,25 +149,25 @@ class State(ABC):
         """The incident that each goes to when it is free, -1: none ..."""
         self.stacked_role = [0] * n
         """... and what it is wanted for there."""
-        self.role = [-1] * n
+        self.role = single(np.full(n, -1))
         """What an engaged unit is wanted for: bits of kinds, -1 for one sent in addition."""
-        self.arrived = [False] * n
+        self.arrived = single(np.zeros(n, np.bool_))
         """Whether an engaged unit has been on the scene."""
-        self.turn = [0] * n
-        self.row = [0] * n
+        self.turn = single(np.zeros(n, np.int64))
+        self.row = single(np.zeros(n, np.int64))
         """The row of each one's last assignment."""
         self.trips: dict[int, Trip] = {}
         """Of the units under way to an incident or to a centre."""
 
         self.home = [unit.post for unit in units]
         self.patrols = [unit.patrol for unit in units]
-        self.phase_s = [0.0] * n
+        self.phase_s = single(np.zeros(n))
         """Where each takes up its patrol again."""
         self.base = np.array([-1 if unit.patrol else unit.post for unit in units], np.int32)
         """The post at which each stands by when it is free, -1: it patrols."""
         self.moved_s = [-inf] * n
         """When each was last moved to another post."""
-        self.back_s = [0.0] * n
+        self.back_s = single(np.zeros(n))
         """When each is back where it stands by, or was; infinite while that is not known."""
         self.relieved: set[tuple[float, int, int]] = set()
         """The last second in which units were relieved, with each of them and its incident."""
@@ -178,7 +179,7 @@ class State(ABC):
         """What each is due."""
         self.out = [False] * n
         """Out of service, or on the way home to be."""
-        self.out_until_s = [-inf] * n
+        self.out_until_s = single(np.full(n, -inf))
         """Out of service until then, at once or as soon as it is free."""
         self.standby = {row: unit.standby for row, unit in enumerate(units) if unit.standby}
         self.called_up: set[tuple[int, Span]] = set()
@@ -238,11 +239,20 @@ class State(ABC):
             edge_s = trip.travel.edge_time_s(trip.hour)
             self.fleet.drive(unit, route, edge_s, trip.pace, trip.rolling_s, trip.target)
 
+    def finish_if_over(self) -> None:
+        """End the run after the horizon when no incident is open."""
+        if not self.open and self.clock.now >= self.problem.horizon_s:
+            self.finish()
+
     def finish(self) -> None:
         if not self.finished.triggered:
             self.finished.succeed()
 
     # what the parts ask of one another
+
+    @abstractmethod
+    def take_call(self, incident: int) -> None:
+        """Units can be ordered to an incident (calls)."""
 
     @abstractmethod
     def serve(self) -> None:

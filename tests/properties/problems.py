@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
 from itertools import pairwise
@@ -233,6 +233,41 @@ def problems(draw: st.DrawFn, policies: tuple[str, ...] = tuple(POLICIES)) -> Pr
     rules = draw(rules_st)
     centres = draw(st.lists(st.integers(0, len(world.places) - 1), min_size=1, max_size=2))
     return problem_of(world, kinds, units, calls, centres, {**rules, "policy": POLICIES[policy]})
+
+
+SLOW_CAR = UnitKind(name="slow_car", speed_factor=0.9)
+
+
+def quiet(problem: Problem) -> Problem:
+    """The same under the policy of the nearest, with units of which any will do and which drive alike, no standby and
+    nobody moved."""
+    n = len(problem.incidents)
+    return replace(
+        problem,
+        incidents=replace(problem.incidents, plan=np.zeros(n, np.uint8)),
+        units=tuple(
+            replace(unit, kind=SLOW_CAR if row % 3 == 2 else KINDS["patrol_car"], standby=())
+            for row, unit in enumerate(problem.units)
+        ),
+        plans=(ANYBODY_SWORN,),
+        policy=POLICIES["nearest"],
+        relief=None,
+        move_up=None,
+    )
+
+
+@st.composite
+def quiet_problems(draw: st.DrawFn) -> Problem:
+    """Mostly what the engine deals with at once, on roads that stay open."""
+    world = road_world(draw(st.integers(0, 12)), "none")
+    simple = {"units_needed": 1, "backup": 0, "withdrawn_s": np.inf, "custody_s": 0.0, "duplicate_of": -1}
+    units = draw(st.lists(unit_st, min_size=1, max_size=6))
+    if draw(st.booleans()):
+        units = [{**unit, "meals": (), "outages": ()} for unit in units]
+    calls = draw(st.lists(st.one_of(incident_st, incident_st.map(lambda call: {**call, **simple})), max_size=16))
+    calls.sort(key=lambda call: call["received_s"])
+    rules = draw(rules_st) | {"move_up": None, "relief": None, "policy": POLICIES["nearest"]}
+    return quiet(problem_of(world, [FORCES[0]], units, calls, [0, 1], rules))
 
 
 def problem_of(

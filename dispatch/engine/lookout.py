@@ -1,0 +1,129 @@
+"""Who is nearest, without looking where everybody is.
+
+A unit that was seen somewhere some seconds ago cannot have gone farther since than the fastest street allows. Most of
+those on the move drop out by that alone; where the others are is worked out, the likeliest first.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from dispatch.engine.fleet import (
+    AWAY,
+    EDGE,
+    MOBILE_TURN_OUT_S,
+    OFFSET_M,
+    POST,
+    POST_TURN_OUT_S,
+    SEEN_S,
+    SEEN_X_M,
+    SEEN_Y_M,
+    TURN_OUT_S,
+    advance,
+)
+from geodata.compiled import compiled
+from geodata.kept import nearest_kept
+from geodata.routing import CHORD, LEAST_S_PER_M
+from geodata.search import ALONG_X, ALONG_Y, PER_M, SLACK_S, X, Y, nearest_with_drives
+
+FIRST = 8
+"""So many of those on the move are looked at first. Measured."""
+
+
+@compiled
+def nearest_free(
+    now_s: float, level: int, available: Any, moving: Any, slowness: Any, near: Any, graph: Any, target_edge: int,
+    target_m: float, fastest_m_s: float, rows: Any, bound: Any, best: Any, cost: Any, drive: Any,
+) -> int:  # fmt: skip
+    """As `nearest_kept` with best of length 1, over the units that may be sent now (up to a value of `available`).
+
+    Args:
+        fastest_m_s: metres as the crow flies that no free unit exceeds in a second.
+        rows, bound: working memory, an entry a unit.
+    """
+    numbers, values = moving[0], moving[1]
+    least_s_per_m = graph[LEAST_S_PER_M]
+    x_m, y_m = _place_m(graph, target_edge, target_m)
+    likeliest = np.empty(FIRST, np.int64)
+    n_rows = n_first = 0
+    for unit in range(len(available)):
+        bound[unit] = inf
+        if available[unit] == AWAY or available[unit] > level:
+            continue
+        if numbers[POST, unit] >= 0:
+            rows[n_rows] = unit
+            n_rows += 1
+            continue
+        away_m = np.hypot(values[SEEN_X_M, unit] - x_m, values[SEEN_Y_M, unit] - y_m)
+        least_m = away_m - (now_s - values[SEEN_S, unit]) * fastest_m_s
+        least_s = max(least_m * least_s_per_m - SLACK_S, 0.0) if least_m > 0.0 else 0.0
+        # it may be at its post by now
+        least_s = slowness[unit] * least_s + min(values[MOBILE_TURN_OUT_S, unit], values[POST_TURN_OUT_S, unit])
+        bound[unit] = least_s
+        if n_first < FIRST:
+            n_first += 1
+        elif least_s >= bound[likeliest[FIRST - 1]]:
+            continue
+        at = n_first - 1
+        while at > 0 and bound[likeliest[at - 1]] > least_s:
+            likeliest[at] = likeliest[at - 1]
+            at -= 1
+        likeliest[at] = unit
+    _see(likeliest[:n_first], now_s, moving, graph)
+    for i in range(n_first):
+        rows[n_rows] = likeliest[i]
+        n_rows += 1
+        bound[likeliest[i]] = inf
+    if n_rows == 0:
+        return 0
+    n_best = nearest_kept(
+        *near, numbers[POST], *graph, target_edge, target_m, rows[:n_rows], numbers[EDGE], values[OFFSET_M],
+        values[TURN_OUT_S], slowness, best, cost, drive,
+    )  # fmt: skip
+    worst = cost[0] if n_best else inf
+    n_rows = 0
+    for unit in range(len(available)):
+        if bound[unit] < inf and bound[unit] <= worst:
+            rows[n_rows] = unit
+            n_rows += 1
+    if n_rows > 0:
+        _see(rows[:n_rows], now_s, moving, graph)
+        drives = np.empty((n_rows, 2))
+        n_best = nearest_with_drives(
+            *graph, target_edge, target_m, rows[:n_rows], numbers[EDGE], values[OFFSET_M], values[TURN_OUT_S], slowness,
+            best, cost, n_best, worst + 1e-6, drives,
+        )  # fmt: skip
+        for i in range(n_rows):
+            if n_best and rows[i] == best[0]:
+                drive[0] = drives[i]
+    return int(n_best)
+
+
+@compiled
+def _see(units: Any, now_s: float, moving: Any, graph: Any) -> None:
+    """Work out where some units are."""
+    numbers, values = moving[0], moving[1]
+    advance(units, now_s, *moving)
+    for unit in units:
+        note_seen(unit, now_s, numbers, values, graph)
+
+
+@compiled
+def note_seen(unit: int, now_s: float, numbers: Any, values: Any, graph: Any) -> None:
+    """Note where a unit is now."""
+    x_m, y_m = _place_m(graph, numbers[EDGE, unit], values[OFFSET_M, unit])
+    values[SEEN_X_M, unit], values[SEEN_Y_M, unit], values[SEEN_S, unit] = x_m, y_m, now_s
+
+
+@compiled
+def _place_m(graph: Any, edge: int, offset_m: float) -> tuple[float, float]:
+    """Where a position is, as if its edge were straight."""
+    chord = graph[CHORD]
+    share = offset_m * chord[edge, PER_M]
+    return (
+        float(chord[edge, X] + share * chord[edge, ALONG_X]),
+        float(chord[edge, Y] + share * chord[edge, ALONG_Y]),
+    )
