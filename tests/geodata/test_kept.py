@@ -127,20 +127,21 @@ def test_very_many_posts_are_told_apart(n_posts: int) -> None:
             check_route(network, route, target, posts[home], plain.period(HOUR).time_s)
 
 
-def test_every_node_keeps_its_nearest_posts_once_each_and_in_order() -> None:
+@pytest.mark.parametrize(("n_posts", "k"), [(40, 7), (keeping.SEEN + 300, 90)])
+def test_every_node_keeps_its_nearest_posts_once_each_and_in_order(n_posts: int, k: int) -> None:
     rng = np.random.default_rng(8)
     network = random_network(rng, 70)
-    posts = posts_of(network, rng, 40)
+    posts = posts_of(network, rng, n_posts)
     travel = RoadTravel(network, anchors=posts)
-    with keeping_only(7):
+    with keeping_only(k):
         travel.keep(HOUR)
     near, _ = travel.period(HOUR).near
     ends = travel.drive.ends
     # a node is where an edge that leaves it begins
     out = np.array([np.flatnonzero(ends[: network.n_open, 0] == node)[0] for node in range(len(near))], np.int32)
-    expected = np.sort(times_between(travel, posts, Positions(out, np.zeros(len(out))), HOUR), axis=0)[:7].T
+    expected = np.sort(times_between(travel, posts, Positions(out, np.zeros(len(out))), HOUR), axis=0)[:k].T
     assert near["s"] == pytest.approx(expected, abs=1e-6)
-    assert all(len(set(row.tolist())) == 7 for row in near["step"])
+    assert all(len(set(row.tolist())) == k for row in near["step"])
 
 
 def test_who_stands_at_a_post_is_found_without_a_search() -> None:
