@@ -131,7 +131,7 @@ def test_very_many_posts_are_told_apart(n_posts: int) -> None:
 def test_every_node_keeps_its_nearest_posts_once_each_and_in_order(n_posts: int, k: int) -> None:
     rng = np.random.default_rng(8)
     network = random_network(rng, 70)
-    posts = posts_of(network, rng, n_posts)
+    posts = random_positions(network, rng, n_posts)
     travel = RoadTravel(network, anchors=posts)
     with keeping_only(k):
         travel.keep(HOUR)
