@@ -229,12 +229,12 @@ def trace_home(
     """The fastest route from a position to an anchor by the kept times: fills `path` with its edges.
 
     `home_step` (n, k) holds the steps from each node to its nearest anchors, of which the mark is the place of the link
-    among those that leave the node; `home_s` (n, k) the seconds; `links`, from first[i] for node i, are of `WAY`.
+    among those that leave the node; `home_s` (n, k) the seconds; `links`, from first[i] for node i, are of `WAY`,
+    and one more than there are, as the first of a node is read even where it has none.
     Returns as `geodata.search.trace`; no edges where the kept times do not tell.
     """
     least = anchor * width
-    # a step below the least one of the anchor turns into a number above all widths
-    foreign = np.uint32(width)
+    most = least + width - 1
     share = offset_m / road[edge, METRES]
     anchor_share = anchor_m / road[anchor_edge, METRES]
     seconds = direct_s(ends, road, edge, share, anchor_edge, anchor_share)
@@ -249,10 +249,10 @@ def trace_home(
         rest_s = part_s(1.0 - share if side == 0 else share, road[out, SECONDS])
         node = ends[out, HEAD]
         j = 0
-        while j < last and np.uint32(home_step[node, j] - least) >= foreign:
+        while j < last and not least <= home_step[node, j] <= most:
             j += 1
         whole = home_s[node, j] + rest_s
-        if np.uint32(home_step[node, j] - least) >= foreign:
+        if not least <= home_step[node, j] <= most:
             beyond = min(beyond, whole)
         elif whole < seconds:
             seconds = whole
@@ -269,16 +269,19 @@ def trace_home(
     count = 1
     node = ends[start, HEAD]
     while True:
+        # the node's links lie side by side: the first is read now, so that all are at hand when the step is known
+        here = first[node]
+        first_m = links[here]["m"]
         j = 0
-        while np.uint32(home_step[node, j] - least) >= foreign:
+        while not least <= home_step[node, j] <= most:
             j += 1
         by = home_step[node, j] - least
         if by >= width - FROM_HEAD:
             break
-        link = first[node] + by
+        link = here + by
         path[count] = links[link]["edge"]
         count += 1
-        metres += links[link]["m"]
+        metres += first_m if by == 0 else links[link]["m"]
         node = links[link]["other"]
     end = anchor_share
     path[count] = anchor_edge

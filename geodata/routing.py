@@ -242,8 +242,8 @@ class RoadTravel:
             mark[edge] = np.arange(len(edge)) - np.repeat(out.first[:-1], count)
             width = int(count.max(initial=0)) + FROM_HEAD
             kept = self._keep(period, anchors, period.inward, mark, width, HOME_ENTRIES)
-            ways = np.empty(len(edge), WAY)
-            ways["m"], ways["other"], ways["edge"] = self._length_m[edge], out.record["other"], edge
+            ways = np.zeros(len(edge) + 1, WAY)
+            ways["m"][:-1], ways["other"][:-1], ways["edge"][:-1] = self._length_m[edge], out.record["other"], edge
             step_s = np.ascontiguousarray(kept["step"]), np.ascontiguousarray(kept["s"])
             period.home = *step_s, width, out.first, ways, self._ends, period.road, self._scratch.path
         return period.home
