@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from geodata import search
 from geodata.driving import OBEY_ALL, DriveGraph, DrivingRules
-from geodata.kept import BY_HEAD, BY_TAIL, Kept, keep, n_kept, nearest_kept, trace_home
+from geodata.keeping import AWAY_ENTRIES, HOME_ENTRIES, LINK, keep_nearest, n_kept
+from geodata.kept import FROM_HEAD, FROM_TAIL, WAY, nearest_kept, trace_home
 from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, Slowdown, SpeedProfile, Speeds
@@ -28,7 +29,7 @@ BUCKET_S = 2.0
 LANDMARKS = 12
 """More bound the searches better, and take longer to measure. Measured."""
 PERIODS = 24
-"""So many are held ready, a day of hours that all differ; each takes 95 MB at 120,000 nodes with kept times."""
+"""So many are held ready, a day of hours that all differ; each takes 120 MB at 120,000 nodes with kept times."""
 CHORD, LEAST_S_PER_M, MARKS = 4, 5, 6
 """Places among the first arguments of the searches: of chords, of the least seconds a metre, and of landmarks."""
 
@@ -253,40 +254,60 @@ class RoadTravel:
     def _near(self, period: Period, anchors: Positions) -> tuple[Any, ...]:
         """The first arguments of `nearest_kept`."""
         if not period.near:
-            out = self._keep(period, anchors, away=True)
-            period.near = out.anchor, np.stack([out.time_s, out.length_m], axis=1), len(anchors)
+            mark = np.zeros(len(period.time_s), np.int32)
+            period.near = self._keep(period, anchors, period.outward, mark, 1, AWAY_ENTRIES), len(anchors)
             period.set_landmarks()
         return period.near
 
     def _home(self, period: Period, anchors: Positions) -> tuple[Any, ...]:
         """The first arguments of `trace_home`."""
         if not period.home:
-            home = self._keep(period, anchors, away=False)
-            steps = np.stack([home.anchor, home.link, self._ends[home.link, search.HEAD]], axis=2)
-            period.home = steps, home.time_s, home.length_m, self._ends, period.road, self._scratch.path
+            out = period.outward
+            edge, count = out.record["edge"], np.diff(out.first)
+            mark = np.zeros(len(period.time_s), np.int32)
+            mark[edge] = np.arange(len(edge)) - np.repeat(out.first[:-1], count)
+            width = int(count.max(initial=0)) + FROM_HEAD
+            kept = self._keep(period, anchors, period.inward, mark, width, HOME_ENTRIES)
+            ways = np.zeros(len(edge) + 1, WAY)
+            ways["m"][:-1], ways["other"][:-1], ways["edge"][:-1] = self._length_m[edge], out.record["other"], edge
+            step_s = np.ascontiguousarray(kept["step"]), np.ascontiguousarray(kept["s"])
+            period.home = *step_s, width, out.first, ways, self._ends, period.road, self._scratch.path
         return period.home
 
-    def _keep(self, period: Period, anchors: Positions, away: bool) -> Kept:
-        time_s, ends = period.time_s, self._ends
+    def _keep(
+        self, period: Period, anchors: Positions, links: Links, mark: Ints, width: int, entries: int
+    ) -> NDArray[np.void]:
+        """The nearest anchors of each node, from which it is reached by links that lead outward, or to which it leads.
+
+        Args:
+            period: of the times.
+            anchors: the posts.
+            links: outward or inward.
+            mark: (q,) of each edge, less than the width.
+            width: of the steps.
+            entries: about so many are kept.
+        """
+        time_s, ends, length_m = period.time_s, self._ends, self._length_m
+        away = links is period.outward
         edge, twin = anchors.edge, ends[anchors.edge, search.TWIN]
-        share, two_way = anchors.offset_m / self._length_m[edge], twin >= 0
+        two_way = np.flatnonzero(twin >= 0)
+        share = anchors.offset_m / length_m[edge]
+        share = np.r_[share, 1 - share[two_way]]
         own_share = 1 - share if away else share
-        own_s, twin_s = part_s(own_share, time_s[edge]), part_s(1 - own_share, time_s[twin])
-        numbers = np.arange(len(anchors), dtype=np.int32)
-        end = search.HEAD if away else search.TAIL
-        links = period.outward if away else period.inward
-        return Kept(
-            *keep(
-                *links[:2],
-                self._length_m,
-                np.r_[ends[edge, end], ends[twin[two_way], end]],
-                np.r_[own_s, twin_s[two_way]],
-                np.r_[own_share * self._length_m[edge], (1 - own_share[two_way]) * self._length_m[edge[two_way]]],
-                np.r_[numbers, numbers[two_way]],
-                np.repeat(np.array([BY_HEAD, BY_TAIL], np.int32), [len(numbers), int(two_way.sum())]),
-                n_kept(len(self.drive.xy_m), len(anchors)),
-            )
-        )
+        edge = np.r_[edge, twin[two_way]]
+        seeds = np.empty(len(edge), LINK)
+        seeds["s"], seeds["m"] = part_s(own_share, time_s[edge]), own_share * length_m[edge]
+        seeds["other"] = ends[edge, search.HEAD if away else search.TAIL]
+        numbers = np.arange(len(anchors))
+        seeds["mark"] = np.r_[numbers, numbers[two_way]] * width
+        if width > 1:
+            seeds["mark"] += width - np.repeat([FROM_HEAD, FROM_TAIL], [len(anchors), len(two_way)]).astype(np.int32)
+        record = np.empty(len(links.record), LINK)
+        edge = links.record["edge"]
+        record["s"], record["other"] = links.record["s"], links.record["other"]
+        record["m"], record["mark"] = length_m[edge], mark[edge]
+        k = n_kept(len(self.drive.xy_m), len(anchors), entries)
+        return keep_nearest(links.first, record, seeds, len(anchors), width, k)
 
     def nearest(
         self,
