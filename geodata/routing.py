@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodata import search
+from geodata.along import ALONG_X, ALONG_Y
 from geodata.driving import OBEY_ALL, DriveGraph, DrivingRules
 from geodata.kept import BY_HEAD, BY_TAIL, Kept, keep, n_kept, nearest_kept, trace_home
 from geodata.network import Floats, Ints, RoadNetwork
+from geodata.pair import BUCKETS, LANDMARKS, LINK, guided, way
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, Slowdown, SpeedProfile, Speeds
 from geodata.spread import spread
@@ -25,12 +27,10 @@ STEP = 2.0
 """Of the mean link's seconds: how much of what waits in a spread is worked off at once. Measured."""
 BUCKET_S = 2.0
 """What waits in a search is sorted so finely. Measured."""
-LANDMARKS = 12
-"""More bound the searches better, and take longer to measure. Measured."""
 PERIODS = 24
-"""So many are held ready, a day of hours that all differ; each takes 95 MB at 120,000 nodes with kept times."""
-CHORD, MARKS = 4, 6
-"""Places of the chords' and of the landmarks' tables among the first arguments of the searches."""
+"""So many are held ready, a day of hours that all differ; each takes 105 MB at 120,000 nodes with kept times."""
+NODES, GUIDE = 8, 6
+"""Places of the nodes' and of the landmarks' tables among the first arguments of the searches."""
 
 
 class Links(NamedTuple):
@@ -39,7 +39,7 @@ class Links(NamedTuple):
     first: Ints
     """(p + 1,) those at port i are first[i]:first[i + 1]."""
     record: NDArray[np.void]
-    """(l,) of `search.LINK`."""
+    """(l,) of `pair.LINK`."""
     step_s: float
     """How much of what waits in a spread is worked off at once."""
 
@@ -47,7 +47,7 @@ class Links(NamedTuple):
     def of(cls, at: Ints, other: Ints, time_s: Floats, n_ports: int) -> Links:
         open_edges = np.flatnonzero(np.isfinite(time_s)).astype(np.int32)
         edge = open_edges[np.argsort(at[open_edges], kind="stable")]
-        record = np.empty(len(edge), search.LINK)
+        record = np.empty(len(edge), LINK)
         record["s"], record["other"], record["edge"] = time_s[edge], other[edge], edge
         first = np.searchsorted(at[edge], np.arange(n_ports + 1)).astype(np.int32)
         # where all is closed any step will do; but a step of nothing gets nowhere
@@ -67,36 +67,40 @@ class Period:
         self.inward = Links.of(head, tail, time_s, len(drive.xy_m))
         """By the port that they enter."""
         # the ring of buckets should hold twice the longest link
-        bucket_s = max(BUCKET_S, 2 * float(self.inward.record["s"].max(initial=0.0)) / (search.BUCKETS - 4))
-        none = np.empty((len(drive.xy_m), 0), np.float32)
+        bucket_s = max(BUCKET_S, 2 * float(self.inward.record["s"].max(initial=0.0)) / (BUCKETS - 4))
         self.graph: tuple[Any, ...] = (
-            *self.inward[:2], drive.ends, self.road, drive.chord, self._least_s_per_m(), none, bucket_s, *scratch[:3],
+            *self.inward[:2], drive.ends, self.road, drive.chord, self._least_s_per_m(), (), bucket_s, *scratch[:3],
             scratch.path,
         )  # fmt: skip
-        """The first arguments of the searches."""
+        """The first arguments of the searches for the nearest, once there are landmarks."""
+        self.pair: tuple[Any, ...] = ()
+        """The first arguments of `way`, then."""
         self.near: tuple[Any, ...] = ()
         self.home: tuple[Any, ...] = ()
         """The first arguments of `nearest_kept` and of `trace_home`, once they are kept."""
 
     def _least_s_per_m(self) -> float:
         """The least time that any edge takes for a metre from end to end, as the crow flies."""
-        crow_m = np.hypot(self._drive.chord[:, search.ALONG_X], self._drive.chord[:, search.ALONG_Y])
+        crow_m = np.hypot(self._drive.chord[:, ALONG_X], self._drive.chord[:, ALONG_Y])
         far = crow_m > 0
         return float((self.time_s[far] / crow_m[far]).min(initial=np.inf)) if far.any() else 0.0
 
     def set_landmarks(self) -> None:
         """Measure the times from and to the landmarks, once: the ports that lie farthest out in some directions."""
-        if self.graph[MARKS].shape[1]:
+        if self.pair:
             return
         ports = np.unique(self.inward.record["other"])
-        if not len(ports):
-            return
         turn = 2 * np.pi * np.arange(LANDMARKS) / LANDMARKS
         out = self._drive.xy_m[ports] @ np.stack([np.cos(turn), np.sin(turn)])
-        seeds = np.unique(ports[out.argmax(axis=0)])[:, None]
-        times_s = [spread(*links, seed, np.zeros(1), np.inf) for links in (self.outward, self.inward) for seed in seeds]
-        marks = np.ascontiguousarray(np.stack(times_s, axis=1, dtype=np.float32))
-        self.graph = (*self.graph[:MARKS], marks, *self.graph[MARKS + 1 :])
+        seeds = np.unique(ports[out.argmax(axis=0)]) if len(ports) else ports
+        none = np.empty((len(self._drive.xy_m), 0))
+        from_s, to_s = (
+            np.column_stack([none, *(spread(*links, seed, np.zeros(1), np.inf) for seed in seeds[:, None])])
+            for links in (self.outward, self.inward)
+        )
+        guide = guided(*self.inward[:2], from_s, to_s)
+        self.graph = (*self.graph[:GUIDE], guide, *self.graph[GUIDE + 1 :])
+        self.pair = (*self.graph[2:4], *self.graph[GUIDE:NODES], *self.graph[NODES + 1 :])
 
     @cached_property
     def outward(self) -> Links:
@@ -354,7 +358,7 @@ class RoadTravel:
         """
         period = self.period(hour)
         period.set_landmarks()
-        count, begin, end, metres, road_s = search.way(*period.graph[:CHORD], *period.graph[MARKS:], *target, *origin)
+        count, begin, end, metres, road_s = way(*period.pair, *target, *origin)
         if not count:
             raise NoWayError(f"no open way from {origin} to {target}")
         return Route(self._edges_of_path(count), begin, end, road_s, metres)
