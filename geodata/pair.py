@@ -38,6 +38,7 @@ theirs behind the last port."""
 BUCKETS = 4096
 """A power of two: buckets are used again and again in a ring."""
 NONE, NOT_WAITING = -1, -2
+"""As a row of the ports, NONE is the last of them."""
 AT_HEAD = -3
 """The first port in bucket b has AT_HEAD - b before it."""
 BY_TAIL, BY_TWIN = -1, -2
@@ -53,11 +54,12 @@ def guided(first: Ints, links: NDArray[np.void], from_s: Floats, to_s: Floats) -
             landmark; infinite where there is no way.
 
     Returns:
-        (p, 64) of uint16, (p,) of `PORT` and (8 p + ...) of `LINK`: three views of the same memory; the seconds of one
-        step of the times from and to the landmarks, which are rounded down; (1, 16) of uint16, room for those of a
-        goal.
+        (p + 1, 64) of uint16, (p + 1,) of `PORT` and (8 p + 8 + ...) of `LINK`: three views of the same memory, whose
+        last port is none: what would be written to the neighbour of a port that has none goes there, without a look.
+        Then the seconds of one step of the times from and to the landmarks, which are rounded down, and (1, 16) of
+        uint16, room for those of a goal.
     """
-    n, degree = len(first) - 1, np.diff(first)
+    n, degree = len(first), np.append(np.diff(first), 0)
     has_more = degree > OWN_LINKS
     size = LINES * n + int(degree[has_more].sum())
     memory = np.zeros(size + LINES, LINK)
@@ -70,13 +72,16 @@ def guided(first: Ints, links: NDArray[np.void], from_s: Floats, to_s: Floats) -
     steps_from, steps_to = (np.minimum(s / step_s, INFINITE).astype(np.uint16) for s in (from_s, to_s))
     # from a goal a port is at least as far as its time from a landmark exceeds the goal's, and as the time of the goal
     # to one exceeds the port's: the latter is turned round, so that both are the same difference
-    table[:, : from_s.shape[1]] = steps_from
-    table[:, LANDMARKS : LANDMARKS + to_s.shape[1]] = INFINITE - steps_to
+    table[:-1, : from_s.shape[1]] = steps_from
+    table[:-1, LANDMARKS : LANDMARKS + to_s.shape[1]] = INFINITE - steps_to
 
+    # whoever has fewer links has some to itself, of no time, which change nothing: where all have as many, the
+    # processor guesses right how often a loop goes round
+    own[: LINES * n].reshape(n, LINES)[:, FIRST_LINK:]["other"] = np.arange(n)[:, None]
     ports["first"] = LINES * np.arange(n) + FIRST_LINK
     ports["first"][has_more] = LINES * n + np.cumsum(degree[has_more]) - degree[has_more]
-    ports["last"] = ports["first"] + degree
-    own[np.repeat(ports["first"] - first[:-1], degree) + np.arange(len(links))] = links
+    ports["last"] = ports["first"] + np.where(has_more, degree, OWN_LINKS)
+    own[np.repeat(ports["first"] - first, degree) + np.arange(len(links))] = links
     return table, ports, own, step_s, np.zeros((1, 2 * LANDMARKS), np.uint16)
 
 
@@ -96,8 +101,7 @@ def _enter(ports: Any, buckets: Any, i: int, slot: int) -> None:
     after = buckets[slot]
     ports[i]["next"] = after
     ports[i]["before"] = AT_HEAD - slot
-    if after >= 0:
-        ports[after]["before"] = i
+    ports[after]["before"] = i
     buckets[slot] = i
 
 
@@ -105,8 +109,7 @@ def _enter(ports: Any, buckets: Any, i: int, slot: int) -> None:
 def _leave(ports: Any, buckets: Any, i: int) -> None:
     """Take a port out of its bucket."""
     after, before = ports[i]["next"], ports[i]["before"]
-    if after >= 0:
-        ports[after]["before"] = before
+    ports[after]["before"] = before
     if before >= 0:
         ports[before]["next"] = after
     else:
@@ -227,8 +230,7 @@ def seek(
         port = ports[i]
         after = port["next"]
         buckets[slot] = after
-        if after >= 0:
-            ports[after]["before"] = AT_HEAD - slot
+        ports[after]["before"] = AT_HEAD - slot
         port["before"] = NOT_WAITING
         waiting -= 1
         reached = port["s"]
