@@ -32,9 +32,12 @@ of uint16, and behind it as many of its links as have room."""
 LANDMARKS = 8
 """No more than have room."""
 INFINITE = 2**16 - 1
+LONGEST = INFINITE // 2
+"""Steps: where two times differ by more, one of them is infinite."""
 LINES, FIRST_LINK, OWN_LINKS = 8, 4, 4
 """A port takes the room of so many links, of which its own begin there and are so many; ports with more have all
 theirs behind the last port."""
+FINITE_S = float(np.finfo(np.float64).max)
 BUCKETS = 4096
 """A power of two: buckets are used again and again in a ring."""
 NONE, NOT_WAITING = -1, -2
@@ -68,7 +71,7 @@ def guided(first: Ints, links: NDArray[np.void], from_s: Floats, to_s: Floats) -
     table, ports = own[: LINES * n].view(np.uint16).reshape(n, -1), own[: LINES * n].view(PORT)
 
     longest_s = max((float(s.max(where=np.isfinite(s), initial=0.0)) for s in (from_s, to_s)), default=0.0)
-    step_s = longest_s / (INFINITE - 1) or 1.0
+    step_s = longest_s / (LONGEST - 1) or 1.0
     steps_from, steps_to = (np.minimum(s / step_s, INFINITE).astype(np.uint16) for s in (from_s, to_s))
     # from a goal a port is at least as far as its time from a landmark exceeds the goal's, and as the time of the goal
     # to one exceeds the port's: the latter is turned round, so that both are the same difference
@@ -118,26 +121,15 @@ def _leave(ports: Any, buckets: Any, i: int) -> None:
 
 
 @compiled
-def _steps(table: Any, port: int, goals: Any, goal: int) -> int:
-    """At least so many steps takes the way from a goal to a port; both times were rounded down."""
-    return max(int(most_above(table, port, goals, goal)) - 1, 0)
-
-
-@compiled
-def _cut_off(table: Any, port: int, goals: Any, goal: int) -> bool:
-    """Whether no way leads from a goal to a port, as far as landmarks tell."""
-    cut = False
-    for i in range(LANDMARKS):
-        j = LANDMARKS + i
-        cut = cut or (table[port, i] == INFINITE and goals[goal, i] != INFINITE)
-        cut = cut or (table[port, j] != 0 and goals[goal, j] == 0)
-    return cut
+def _ahead_s(guide: Any, port: int, goals: Any, goal: int) -> float:
+    """A lower bound on the seconds from a goal to a port, a step less than the marks say, as they were rounded down."""
+    steps = most_above(guide[0], port, goals, goal)
+    return max(steps - 1, 0) * guide[3] if steps <= LONGEST else np.inf
 
 
 @compiled
 def bound_s(ends: Any, road: Any, guide: Any, target_edge: int, target_m: float, edge: int, offset_m: float) -> float:
     """A lower bound on the seconds on the road from one position to another."""
-    table, _, _, step_s, _ = guide
     back = ends[target_edge, TWIN]
     if edge == target_edge or edge == back or ends[edge, TWIN] == target_edge:
         return 0.0
@@ -154,9 +146,8 @@ def bound_s(ends: Any, road: Any, guide: Any, target_edge: int, target_m: float,
             if into < 0:
                 break
             port = ends[into, TAIL]
-            if not _cut_off(table, port, table, goal):
-                rest_s = part_s(target_share if enter == 0 else 1.0 - target_share, road[into, SECONDS])
-                least = min(least, left_s + rest_s + _steps(table, port, table, goal) * step_s)
+            rest_s = part_s(target_share if enter == 0 else 1.0 - target_share, road[into, SECONDS])
+            least = min(least, left_s + rest_s + _ahead_s(guide, port, guide[0], goal))
     return least
 
 
@@ -179,7 +170,7 @@ def seek(
 
     `guide` is of `guided`, `bucket_s` and what works with it as `geodata.search.nearest` has them.
     """
-    table, ports, links, step_s, goals = guide
+    table, ports, links, _, goals = guide
     now = begin_search(buckets, counter)
     share, target_share = offset_m / road[edge, METRES], target_m / road[target_edge, METRES]
     best = direct_s(ends, road, edge, share, target_edge, target_share)
@@ -191,8 +182,7 @@ def seek(
     for i in range(2 * LANDMARKS):
         goals[0, i] = max(table[goal, i], table[twin_goal, i])
     left_s = min(goal_s, twin_s)
-    # no way out of a closed street: not a number, which nothing is below
-    worst = min(best, limit_s) - left_s
+    worst = min(best, limit_s, FINITE_S) - left_s
     per_s = 1.0 / bucket_s
     waiting = 0
     bucket, last = np.int64(2**31 - 1), np.int64(-1)
@@ -202,10 +192,10 @@ def seek(
             break
         i = ends[into, TAIL]
         seconds = part_s(target_share if side == 0 else 1.0 - target_share, road[into, SECONDS])
-        key = seconds + _steps(table, i, goals, 0) * step_s
+        key = seconds + _ahead_s(guide, i, goals, 0)
         port = ports[i]
         known = port["search"] == now
-        if not (key <= worst and key < np.inf) or (known and port["s"] <= seconds) or _cut_off(table, i, goals, 0):
+        if key > worst or (known and port["s"] <= seconds):
             continue
         if known:
             _leave(ports, buckets, i)
@@ -247,7 +237,7 @@ def seek(
             known = beyond["search"] == now
             if known and seconds >= beyond["s"]:
                 continue
-            key = seconds + _steps(table, other, goals, 0) * step_s
+            key = seconds + _ahead_s(guide, other, goals, 0)
             if key <= worst:
                 if known and beyond["before"] != NOT_WAITING:
                     _leave(ports, buckets, other)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodata.along import HEAD, METRES, SECONDS, TAIL, TWIN, crow_s, direct_s, lay_direct, part_s
-from geodata.compiled import compiled
+from geodata.compiled import compiled, fetch_soon
 from geodata.network import Ints
 from geodata.pair import BUCKETS, BY_TAIL, BY_TWIN, NONE, NOT_WAITING, begin_search, bound_s, lay, seek
 
@@ -327,6 +327,8 @@ def nearest_with_drives(
     bound = np.empty(n)
     sharp = np.zeros(n, np.bool_)
     tries = TRIES if n > 1 and 2 * k > n else 0
+    for i in range(n):
+        fetch_soon(chord, edge[rows[i]])
     for i in range(n):
         row = rows[i]
         bound[i] = delay_s[row] + slowness[row] * crow_s(
