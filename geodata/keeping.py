@@ -25,7 +25,7 @@ KEPT = np.dtype([("s", "f8"), ("m", "f4"), ("step", "i4")])
 """A kept anchor of a node: seconds and metres of the way between them, and the step: the anchor's number times a width,
 plus the mark of the link by which the node was reached. Metres in single precision are true to a millimetre within 16
 km. Four of these fill a line of the cache, and mostly the first few alone are read."""
-LINK = np.dtype([("s", "f8"), ("m", "f8"), ("other", "i4"), ("mark", "i4")])
+SPOKE = np.dtype([("s", "f8"), ("m", "f8"), ("other", "i4"), ("mark", "i4")])
 """A link of a node: seconds, metres, the node at the other end, and a number less than the width."""
 WAITING = np.dtype([("s", "f8"), ("m", "f8"), ("node", "i4"), ("step", "i4"), ("next", "i4"), ("before", "i4")])
 """What waits: as `KEPT` has it for a node, the next of those that wait in the same bucket or that are free, and the
@@ -51,8 +51,8 @@ def keep_nearest(
 
     Args:
         first: (n + 1,) the links of node i are first[i]:first[i + 1].
-        links: of `LINK`.
-        seeds: of `LINK`: the nodes next to the anchors, with steps in place of marks; infinitely far ones are none.
+        links: of `SPOKE`.
+        seeds: of `SPOKE`: the nodes next to the anchors, with steps in place of marks; infinitely far ones are none.
         n_anchors: how many there are.
         width: of the steps.
         k: how many are kept.

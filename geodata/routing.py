@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodata import search
+from geodata.along import ALONG_X, ALONG_Y
 from geodata.driving import OBEY_ALL, DriveGraph, DrivingRules
-from geodata.keeping import AWAY_ENTRIES, HOME_ENTRIES, LINK, keep_nearest, n_kept
+from geodata.keeping import AWAY_ENTRIES, HOME_ENTRIES, SPOKE, keep_nearest, n_kept
 from geodata.kept import FROM_HEAD, FROM_TAIL, WAY, nearest_kept, trace_home
 from geodata.network import Floats, Ints, RoadNetwork
+from geodata.pair import BUCKETS, LANDMARKS, LINK, guided, way
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, Slowdown, SpeedProfile, Speeds
 from geodata.spread import spread
@@ -26,12 +28,10 @@ STEP = 2.0
 """Of the mean link's seconds: how much of what waits in a spread is worked off at once. Measured."""
 BUCKET_S = 2.0
 """What waits in a search is sorted so finely. Measured."""
-LANDMARKS = 12
-"""More bound the searches better, and take longer to measure. Measured."""
 PERIODS = 24
-"""So many are held ready, a day of hours that all differ; each takes 120 MB at 120,000 nodes with kept times."""
-CHORD, LEAST_S_PER_M, MARKS = 4, 5, 6
-"""Places among the first arguments of the searches: of chords, of the least seconds a metre, and of landmarks."""
+"""So many are held ready, a day of hours that all differ; each takes 130 MB at 120,000 nodes with kept times."""
+CHORD, LEAST_S_PER_M, GUIDE, NODES = 4, 5, 6, 8
+"""Places among the first arguments of the searches: chords, the least seconds a metre, landmarks, nodes."""
 
 
 class Links(NamedTuple):
@@ -40,7 +40,7 @@ class Links(NamedTuple):
     first: Ints
     """(p + 1,) those at port i are first[i]:first[i + 1]."""
     record: NDArray[np.void]
-    """(l,) of `search.LINK`."""
+    """(l,) of `pair.LINK`."""
     step_s: float
     """How much of what waits in a spread is worked off at once."""
 
@@ -48,7 +48,7 @@ class Links(NamedTuple):
     def of(cls, at: Ints, other: Ints, time_s: Floats, n_ports: int) -> Links:
         open_edges = np.flatnonzero(np.isfinite(time_s)).astype(np.int32)
         edge = open_edges[np.argsort(at[open_edges], kind="stable")]
-        record = np.empty(len(edge), search.LINK)
+        record = np.empty(len(edge), LINK)
         record["s"], record["other"], record["edge"] = time_s[edge], other[edge], edge
         first = np.searchsorted(at[edge], np.arange(n_ports + 1)).astype(np.int32)
         # where all is closed any step will do; but a step of nothing gets nowhere
@@ -68,36 +68,40 @@ class Period:
         self.inward = Links.of(head, tail, time_s, len(drive.xy_m))
         """By the port that they enter."""
         # the ring of buckets should hold twice the longest link
-        bucket_s = max(BUCKET_S, 2 * float(self.inward.record["s"].max(initial=0.0)) / (search.BUCKETS - 4))
-        none = np.empty((len(drive.xy_m), 0), np.float32)
+        bucket_s = max(BUCKET_S, 2 * float(self.inward.record["s"].max(initial=0.0)) / (BUCKETS - 4))
         self.graph: tuple[Any, ...] = (
-            *self.inward[:2], drive.ends, self.road, drive.chord, self._least_s_per_m(), none, bucket_s, *scratch[:3],
+            *self.inward[:2], drive.ends, self.road, drive.chord, self._least_s_per_m(), (), bucket_s, *scratch[:3],
             scratch.path,
         )  # fmt: skip
-        """The first arguments of the searches."""
+        """The first arguments of the searches for the nearest, once there are landmarks."""
+        self.pair: tuple[Any, ...] = ()
+        """The first arguments of `way`, then."""
         self.near: tuple[Any, ...] = ()
         self.home: tuple[Any, ...] = ()
         """The first arguments of `nearest_kept` and of `trace_home`, once they are kept."""
 
     def _least_s_per_m(self) -> float:
         """The least time that any edge takes for a metre from end to end, as the crow flies."""
-        crow_m = np.hypot(self._drive.chord[:, search.ALONG_X], self._drive.chord[:, search.ALONG_Y])
+        crow_m = np.hypot(self._drive.chord[:, ALONG_X], self._drive.chord[:, ALONG_Y])
         far = crow_m > 0
         return float((self.time_s[far] / crow_m[far]).min(initial=np.inf)) if far.any() else 0.0
 
     def set_landmarks(self) -> None:
         """Measure the times from and to the landmarks, once: the ports that lie farthest out in some directions."""
-        if self.graph[MARKS].shape[1]:
+        if self.pair:
             return
         ports = np.unique(self.inward.record["other"])
-        if not len(ports):
-            return
         turn = 2 * np.pi * np.arange(LANDMARKS) / LANDMARKS
         out = self._drive.xy_m[ports] @ np.stack([np.cos(turn), np.sin(turn)])
-        seeds = np.unique(ports[out.argmax(axis=0)])[:, None]
-        times_s = [spread(*links, seed, np.zeros(1), np.inf) for links in (self.outward, self.inward) for seed in seeds]
-        marks = np.ascontiguousarray(np.stack(times_s, axis=1, dtype=np.float32))
-        self.graph = (*self.graph[:MARKS], marks, *self.graph[MARKS + 1 :])
+        seeds = np.unique(ports[out.argmax(axis=0)]) if len(ports) else ports
+        none = np.empty((len(self._drive.xy_m), 0))
+        from_s, to_s = (
+            np.column_stack([none, *(spread(*links, seed, np.zeros(1), np.inf) for seed in seeds[:, None])])
+            for links in (self.outward, self.inward)
+        )
+        guide = guided(*self.inward[:2], from_s, to_s)
+        self.graph = (*self.graph[:GUIDE], guide, *self.graph[GUIDE + 1 :])
+        self.pair = (*self.graph[2:4], *self.graph[GUIDE:NODES], *self.graph[NODES + 1 :])
 
     @cached_property
     def outward(self) -> Links:
@@ -234,12 +238,12 @@ class RoadTravel:
         return self._near(period, self.anchors), period.graph
 
     def for_home(self, hour: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The first arguments of `trace_home` and of `search.way`."""
+        """The first arguments of `trace_home` and of `way`."""
         if self.anchors is None:
             raise ValueError("no anchors were given to drive home to")
         period = self.period(hour)
         period.set_landmarks()
-        return self._home(period, self.anchors), (*period.graph[:CHORD], *period.graph[MARKS:])
+        return self._home(period, self.anchors), period.pair
 
     @property
     def path(self) -> Ints:
@@ -295,14 +299,14 @@ class RoadTravel:
         share = np.r_[share, 1 - share[two_way]]
         own_share = 1 - share if away else share
         edge = np.r_[edge, twin[two_way]]
-        seeds = np.empty(len(edge), LINK)
+        seeds = np.empty(len(edge), SPOKE)
         seeds["s"], seeds["m"] = part_s(own_share, time_s[edge]), own_share * length_m[edge]
         seeds["other"] = ends[edge, search.HEAD if away else search.TAIL]
         numbers = np.arange(len(anchors))
         seeds["mark"] = np.r_[numbers, numbers[two_way]] * width
         if width > 1:
             seeds["mark"] += width - np.repeat([FROM_HEAD, FROM_TAIL], [len(anchors), len(two_way)]).astype(np.int32)
-        record = np.empty(len(links.record), LINK)
+        record = np.empty(len(links.record), SPOKE)
         edge = links.record["edge"]
         record["s"], record["other"] = links.record["s"], links.record["other"]
         record["m"], record["mark"] = length_m[edge], mark[edge]
@@ -401,7 +405,7 @@ class RoadTravel:
         """
         period = self.period(hour)
         period.set_landmarks()
-        count, begin, end, metres, road_s = search.way(*period.graph[:CHORD], *period.graph[MARKS:], *target, *origin)
+        count, begin, end, metres, road_s = way(*period.pair, *target, *origin)
         if not count:
             raise NoWayError(f"no open way from {origin} to {target}")
         return Route(self._edges_of_path(count), begin, end, road_s, metres)

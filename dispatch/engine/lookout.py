@@ -24,10 +24,11 @@ from dispatch.engine.fleet import (
     TURN_OUT_S,
     advance,
 )
+from geodata.along import ALONG_X, ALONG_Y, PER_M, SLACK_S, X, Y
 from geodata.compiled import compiled
 from geodata.kept import nearest_kept
 from geodata.routing import CHORD, LEAST_S_PER_M
-from geodata.search import ALONG_X, ALONG_Y, PER_M, SLACK_S, X, Y, nearest_with_drives
+from geodata.search import nearest_with_drives
 
 FIRST = 8
 """So many of those on the move are looked at first. Measured."""

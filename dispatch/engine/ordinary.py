@@ -45,8 +45,8 @@ from dispatch.units import UnitState
 from geodata.compiled import compiled
 from geodata.kept import trace_home
 from geodata.network import Bools, Floats, Ints
+from geodata.pair import way
 from geodata.routing import RoadTravel
-from geodata.search import way
 
 IDLE, TURN_OUT, TRAVELLING, ON_SCENE, RETURNING, PATROLLING = (
     int(UnitState.IDLE),

@@ -11,7 +11,7 @@ from reference import hard_network
 from test_routing import check_route, random_network, random_positions
 
 from geodata import keeping
-from geodata.keeping import LINK, keep_nearest
+from geodata.keeping import SPOKE, keep_nearest
 from geodata.network import RoadNetwork
 from geodata.positions import Positions
 from geodata.routing import RoadTravel
@@ -169,6 +169,6 @@ def test_who_stands_at_a_post_is_found_without_a_search() -> None:
 
 
 def test_more_posts_than_steps_can_number_are_refused() -> None:
-    none = np.empty(0, LINK)
+    none = np.empty(0, SPOKE)
     with pytest.raises(ValueError, match="product below"):
         keep_nearest(np.zeros(2, np.int32), none, none, 2**28, 9, 12)
