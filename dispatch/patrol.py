@@ -81,6 +81,17 @@ class Patrol:
         """Metres of one round; `length_m` by edge."""
         return float(np.abs(self.to_share - self.from_share) @ length_m[self.edge])
 
+    def fastest_m_s(self, length_m: Floats) -> float:
+        """Metres in a second where it is fastest; `length_m` by edge."""
+        metres, lasts_s = (
+            np.abs(self.to_share - self.from_share) * length_m[self.edge],
+            np.diff(self.until_s, prepend=0.0),
+        )
+        moves = metres > 0
+        if (lasts_s[moves] == 0).any():
+            return np.inf
+        return float((metres[moves] / lasts_s[moves]).max(initial=0.0))
+
     def km_per_hour(self, length_m: Floats) -> float:
         """Kilometres that are driven in an hour of patrol, stops included; `length_m` by edge."""
         return self.driven_m(length_m) / self.length_s * 3.6

@@ -25,11 +25,11 @@ EDGE, POST, MODE, AT, LAST, GOAL_EDGE, GOAL_POST, ROUND, HOME = range(9)
 route leads (edge, post), the patrol that is taken up there, and its home post."""
 (
     OFFSET_M, TURN_OUT_S, BEGAN_S, BEGIN_SHARE, END_SHARE, GOAL_M, POST_TURN_OUT_S, MOBILE_TURN_OUT_S, PHASE_S, SINCE_S,
-    SEEN_X_M, SEEN_Y_M, SEEN_S,
-) = range(13)  # fmt: skip
+    SEEN_X_M, SEEN_Y_M, SEEN_S, PATROL_M_S,
+) = range(14)  # fmt: skip
 """And its offset, its turn-out now, when it set off, the shares of the first and the last edge of its way, where that
-ends, its turn-out at a post and away from any, how far it is in its patrol and since when, and where and when it was
-seen last by `lookout`."""
+ends, its turn-out at a post and away from any, how far it is in its patrol and since when, where and when it was seen
+last by `lookout`, and metres in a second where its patrol is fastest."""
 STILL, DRIVING, ON_PATROL = range(3)
 """Values of MODE."""
 AWAY, FREE, AT_MEAL = range(3)
@@ -45,7 +45,7 @@ class Fleet:
         self._length_m = length_m
         home = np.array([unit.post for unit in units], np.int32)
         self._numbers = np.zeros((9, n), np.int32)
-        self._values = np.zeros((13, n))
+        self._values = np.zeros((14, n))
         self._numbers[POST] = self._numbers[GOAL_POST] = self._numbers[HOME] = home
         self._numbers[ROUND] = -1
         self._values[SEEN_S] = -inf
@@ -55,6 +55,9 @@ class Fleet:
         self._values[MOBILE_TURN_OUT_S] = [unit.turn_out_mobile_s for unit in units]
         # the edges of the ways that are driven, and when each ends
         self._edges, self._end_s = np.zeros((n, 64), np.int32), np.zeros((n, 64))
+        self._values[PATROL_M_S] = [
+            unit.patrol.fastest_m_s(length_m) if unit.patrol is not None else 0.0 for unit in units
+        ]
         self._patrols = _Timelines([unit.patrol for unit in units], length_m)
         self.rows = np.empty(n, np.int64)
         self._gather()

@@ -13,9 +13,13 @@ import numpy as np
 
 from dispatch.engine.fleet import (
     AWAY,
+    DRIVING,
     EDGE,
     MOBILE_TURN_OUT_S,
+    MODE,
     OFFSET_M,
+    ON_PATROL,
+    PATROL_M_S,
     POST,
     POST_TURN_OUT_S,
     SEEN_S,
@@ -36,32 +40,37 @@ FIRST = 8
 
 @compiled
 def nearest_free(
-    now_s: float, level: int, available: Any, moving: Any, slowness: Any, near: Any, graph: Any, target_edge: int,
-    target_m: float, fastest_m_s: float, rows: Any, bound: Any, best: Any, cost: Any, drive: Any,
+    now_s: float, level: int, available: Any, back_s: Any, moving: Any, slowness: Any, near: Any, graph: Any,
+    target_edge: int, target_m: float, fastest_m_s: float, rows: Any, bound: Any, best: Any, cost: Any, drive: Any,
 ) -> int:  # fmt: skip
     """As `nearest_kept` with best of length 1, over the units that may be sent now (up to a value of `available`).
 
     Args:
+        back_s: when each that drives is where it stands by.
         fastest_m_s: metres as the crow flies that no free unit exceeds in a second.
         rows, bound: working memory, an entry a unit.
     """
     numbers, values = moving[0], moving[1]
     least_s_per_m = graph[LEAST_S_PER_M]
     x_m, y_m = _place_m(graph, target_edge, target_m)
-    likeliest = np.empty(FIRST, np.int64)
+    one, likeliest = np.empty(1, np.int64), np.empty(FIRST, np.int64)
     n_rows = n_first = 0
     for unit in range(len(available)):
         bound[unit] = inf
         if available[unit] == AWAY or available[unit] > level:
             continue
+        if numbers[MODE, unit] == DRIVING and back_s[unit] <= now_s:
+            one[0] = unit
+            _see(one, now_s, moving, graph)
         if numbers[POST, unit] >= 0:
             rows[n_rows] = unit
             n_rows += 1
             continue
-        away_m = np.hypot(values[SEEN_X_M, unit] - x_m, values[SEEN_Y_M, unit] - y_m)
-        least_m = away_m - (now_s - values[SEEN_S, unit]) * fastest_m_s
+        east_m, north_m = values[SEEN_X_M, unit] - x_m, values[SEEN_Y_M, unit] - y_m
+        speed_m_s = values[PATROL_M_S, unit] if numbers[MODE, unit] == ON_PATROL else fastest_m_s
+        least_m = np.sqrt(east_m * east_m + north_m * north_m) - (now_s - values[SEEN_S, unit]) * speed_m_s
         least_s = max(least_m * least_s_per_m - SLACK_S, 0.0) if least_m > 0.0 else 0.0
-        # it may be at its post by now
+        # a patrol may be over by now, and the unit at its post
         least_s = slowness[unit] * least_s + min(values[MOBILE_TURN_OUT_S, unit], values[POST_TURN_OUT_S, unit])
         bound[unit] = least_s
         if n_first < FIRST:
@@ -73,17 +82,20 @@ def nearest_free(
             likeliest[at] = likeliest[at - 1]
             at -= 1
         likeliest[at] = unit
+    if n_rows > 0:
+        # whoever is at a post tells how near the others would have to be
+        n_first = 0
     _see(likeliest[:n_first], now_s, moving, graph)
     for i in range(n_first):
         rows[n_rows] = likeliest[i]
         n_rows += 1
         bound[likeliest[i]] = inf
-    if n_rows == 0:
-        return 0
-    n_best = nearest_kept(
-        *near, numbers[POST], *graph, target_edge, target_m, rows[:n_rows], numbers[EDGE], values[OFFSET_M],
-        values[TURN_OUT_S], slowness, best, cost, drive,
-    )  # fmt: skip
+    n_best = 0
+    if n_rows > 0:
+        n_best = nearest_kept(
+            *near, numbers[POST], *graph, target_edge, target_m, rows[:n_rows], numbers[EDGE], values[OFFSET_M],
+            values[TURN_OUT_S], slowness, best, cost, drive,
+        )  # fmt: skip
     worst = cost[0] if n_best else inf
     n_rows = 0
     for unit in range(len(available)):

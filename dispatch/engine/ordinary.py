@@ -317,7 +317,7 @@ def deal(
             if asked.ordinary[incident] and not waiting:
                 level = AT_MEAL if any_meal and asked.priority[incident] == 1 else FREE
                 n_found = nearest_free(
-                    now_s, level, crews.available, moving, crews.slowness, roads.near, roads.graph,
+                    now_s, level, crews.available, crews.back_s, moving, crews.slowness, roads.near, roads.graph,
                     asked.edge[incident], asked.offset_m[incident], fastest_m_s, who, bound, best, cost, drive,
                 )  # fmt: skip
             if n_found == 0:
