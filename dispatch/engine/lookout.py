@@ -15,13 +15,11 @@ from dispatch.engine.fleet import (
     AWAY,
     DRIVING,
     EDGE,
-    MOBILE_TURN_OUT_S,
     MODE,
     OFFSET_M,
     ON_PATROL,
     PATROL_M_S,
     POST,
-    POST_TURN_OUT_S,
     SEEN_S,
     SEEN_X_M,
     SEEN_Y_M,
@@ -50,7 +48,7 @@ def nearest_free(
         fastest_m_s: metres as the crow flies that no free unit exceeds in a second.
         rows, bound: working memory, an entry a unit.
     """
-    numbers, values = moving[0], moving[1]
+    numbers, values, again = moving[0], moving[1], moving[6]
     least_s_per_m = graph[LEAST_S_PER_M]
     x_m, y_m = _place_m(graph, target_edge, target_m)
     one, likeliest = np.empty(1, np.int64), np.empty(FIRST, np.int64)
@@ -59,7 +57,9 @@ def nearest_free(
         bound[unit] = inf
         if available[unit] == AWAY or available[unit] > level:
             continue
-        if numbers[MODE, unit] == DRIVING and back_s[unit] <= now_s:
+        mode = numbers[MODE, unit]
+        if (mode == DRIVING and back_s[unit] <= now_s) or (mode == ON_PATROL and not again[unit]):
+            # it may be at its post by now
             one[0] = unit
             _see(one, now_s, moving, graph)
         if numbers[POST, unit] >= 0:
@@ -70,8 +70,7 @@ def nearest_free(
         speed_m_s = values[PATROL_M_S, unit] if numbers[MODE, unit] == ON_PATROL else fastest_m_s
         least_m = np.sqrt(east_m * east_m + north_m * north_m) - (now_s - values[SEEN_S, unit]) * speed_m_s
         least_s = max(least_m * least_s_per_m - SLACK_S, 0.0) if least_m > 0.0 else 0.0
-        # a patrol may be over by now, and the unit at its post
-        least_s = slowness[unit] * least_s + min(values[MOBILE_TURN_OUT_S, unit], values[POST_TURN_OUT_S, unit])
+        least_s = values[TURN_OUT_S, unit] + slowness[unit] * least_s
         bound[unit] = least_s
         if n_first < FIRST:
             n_first += 1

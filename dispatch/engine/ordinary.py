@@ -305,7 +305,7 @@ def deal(
         next_s, next_number, is_call = _next(queue, ledger, asked)
         if next_s == inf or next_s > until_s or (next_s == until_s and next_number >= until_number):
             return now_s, UNTIL, next_s
-        if ledger[N_ASSIGNED] == ROOM or ledger[N_STATES] > STATES_EACH * ROOM:
+        if ledger[N_ASSIGNED] == len(sheet.assigned) or ledger[N_STATES] + STATES_EACH > len(sheet.state_numbers):
             return now_s, FULL, next_s
         now_s = next_s
         if is_call:
