@@ -1,5 +1,5 @@
-"""How kernels are compiled: to machine code on first use, kept on disk, without the interpreter's lock; and
-two instructions of the processor that they use."""
+"""How kernels are compiled: to machine code on first use, kept on disk, without the interpreter's lock; how much is
+handed over to them at once; and two instructions of the processor that they use."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from typing import Any
 import numba
 from llvmlite import ir
 from numba.core import types
+from numba.experimental import structref
 from numba.extending import intrinsic
 
 BYTE = ir.IntType(8).as_pointer()
 
 
 def _keep_by_source() -> None:
-    """Keep machine code in a folder named after the source of all kernels: one kernel is built into another, and numba
-    looks only at the file of the one that it loads."""
+    """Keep machine code in a folder named after the source of all kernels and of the enumerations that they know: these
+    are built into other kernels, and numba looks only at the file of the one that it loads."""
     if "NUMBA_CACHE_DIR" in os.environ:
         return
     here = Path(__file__).parent
     sha = hashlib.sha256()
-    for path in sorted(here.glob("*.py")):
+    for path in sorted([*here.glob("*.py"), *here.parent.glob("dispatch/**/*.py")]):
         text = path.read_bytes()
-        if b"@compiled" in text:
+        if b"@compiled" in text or b"IntEnum" in text:
             sha.update(text)
     setattr(numba.config, "CACHE_DIR", str(here / "__pycache__" / f"kernels-{sha.hexdigest()[:12]}"))  # noqa: B010 - unknown to mypy
 
@@ -36,6 +37,27 @@ _keep_by_source()
 def compiled(function: Any) -> Any:
     """A function of numbers and plain arrays as machine code; division by zero gives infinity, as in numpy."""
     return numba.njit(function, cache=True, nogil=True, error_model="numpy")
+
+
+@structref.register
+class _HeldType(types.StructRef):
+    def preprocess_fields(self, fields: Any) -> Any:
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)  # type: ignore[no-untyped-call]
+
+
+class Held(structref.StructRefProxy):
+    """What `hold` gives; compiled functions find in its field `what` what was held."""
+
+
+structref.define_boxing(_HeldType, Held)  # type: ignore[no-untyped-call]
+structref.define_constructor(Held, _HeldType, ["what"])  # type: ignore[no-untyped-call]
+
+
+@compiled
+def hold(what: Any) -> Any:
+    """Arrays in a tuple, and tuples in it, as one argument of compiled functions. Each array that is handed over by
+    itself takes a tenth of a microsecond, which is more than many a kernel takes."""
+    return Held(what)  # type: ignore[no-untyped-call]
 
 
 def _fetch_soon(_typing: Any, array: Any, row: Any) -> Any:

@@ -42,7 +42,7 @@ from dispatch.engine.state import State
 from dispatch.incidents import Outcome
 from dispatch.policies.dispatching import nearest
 from dispatch.units import UnitState
-from geodata.compiled import compiled
+from geodata.compiled import compiled, hold
 from geodata.kept import trace_home
 from geodata.network import Bools, Floats, Ints
 from geodata.pair import way
@@ -159,6 +159,19 @@ class Sheet(NamedTuple):
     state_values: Floats
 
 
+class Table(NamedTuple):
+    """All that `deal` works with."""
+
+    roads: Roads
+    moving: tuple[Any, ...]
+    crews: Crews
+    asked: Asked
+    found: Found
+    queue: Queue
+    ledger: Ids
+    sheet: Sheet
+
+
 class Ordinary(State):
     """Keeps a queue of its own beside SimPy's; the events of both happen in one order."""
 
@@ -182,7 +195,7 @@ class Ordinary(State):
         self._ledger = np.zeros(8, np.int64)
         self._ledger[CALL_NUMBER] = self.clock.number()
         self._settles = not self.any_meal and not any(unit.outages for unit in problem.units)
-        self._roads_hour, self._fastest_m_s = -1, 0.0
+        self._hour_held, self._moving_held, self._fastest_m_s = -1, self.fleet.moving, 0.0
         self._next_s = self.ready_s[self.order[0]] if len(self.order) else inf
         self.clock.beside = self.deal_until
 
@@ -245,7 +258,7 @@ class Ordinary(State):
         """Deal with what is ordinary before an event of SimPy's; whether something else may come before that now."""
         if self._next_s > until_s:
             return False
-        roads = self._roads_at(self.moment_at(self.roads[0], self._next_s))
+        self._take_up_hour(self.moment_at(self.roads[0], self._next_s))
         hour_ends_s = max(self._hour_ends_s, nextafter(self._next_s, inf))
         goes_on = hour_ends_s <= until_s
         if goes_on:
@@ -253,9 +266,8 @@ class Ordinary(State):
         clock, journal, ledger, sheet = self.clock, self.journal, self._ledger, self._sheet
         ledger[NUMBER], ledger[N_OPEN], ledger[N_ASSIGNED], ledger[N_STATES] = clock.number(), self.open, 0, 0
         now_s, why, self._next_s = deal(
-            roads, self.fleet.moving, self._crews, self._asked, self._found, self._queue, ledger, sheet,
-            np.frombuffer(journal.assignments), until_s, until_number, self.problem.horizon_s, bool(self.waiting),
-            self.any_meal, self._settles, self._fastest_m_s, *self.luck.drawn_by,
+            self._held, np.frombuffer(journal.assignments), until_s, until_number, self.problem.horizon_s,
+            bool(self.waiting), self.any_meal, self._settles, self._fastest_m_s, *self.luck.drawn_by,
         )  # fmt: skip
         clock.number_from(int(ledger[NUMBER]))
         self.open, which, n = int(ledger[N_OPEN]), int(ledger[WHICH]), ledger[N_STATES]
@@ -270,34 +282,38 @@ class Ordinary(State):
             self.finish_if_over()
         return goes_on or why != UNTIL
 
-    def _roads_at(self, hour: int) -> Roads:
-        if self._roads_hour != hour:
-            travel = self.roads[0]
-            assert isinstance(travel, RoadTravel)
-            assert travel.anchors is not None
-            (near, graph), (home, back) = travel.for_nearest(hour), travel.calm.for_home(hour)
-            posts, edge_s = travel.anchors, travel.calm.edge_time_s(hour)
-            self._fastest_m_s = max(self._fastest_m_s, travel.calm.fastest_m_s(hour))
-            self._roads_hour = hour
-            self._roads = Roads(near, graph, home, back, travel.calm.path, posts.edge, posts.offset_m, edge_s)
-        return self._roads
+    def _take_up_hour(self, hour: int) -> None:
+        """Have all at hand that belongs to an hour."""
+        if self._hour_held == hour and self._moving_held is self.fleet.moving:
+            return
+        travel = self.roads[0]
+        assert isinstance(travel, RoadTravel)
+        assert travel.anchors is not None
+        (near, graph), (home, back) = travel.for_nearest(hour), travel.calm.for_home(hour)
+        posts, edge_s = travel.anchors, travel.calm.edge_time_s(hour)
+        roads = Roads(near, graph, home, back, travel.calm.path, posts.edge, posts.offset_m, edge_s)
+        self._hour_held, self._moving_held = hour, self.fleet.moving
+        self._fastest_m_s = max(self._fastest_m_s, travel.calm.fastest_m_s(hour))
+        table = roads, self.fleet.moving, self._crews, self._asked, self._found, self._queue, self._ledger, self._sheet
+        self._held = hold(Table(*table))
 
 
 @compiled
 def deal(
-    roads: Any, moving: Any, crews: Any, asked: Any, found: Any, queue: Any, ledger: Any, sheet: Any, assigned: Any,
-    until_s: float, until_number: int, horizon_s: float, waiting: bool, any_meal: bool, settles: bool,
-    fastest_m_s: float, luck_key: int, sigma: float,
+    held: Any, assigned: Any, until_s: float, until_number: int, horizon_s: float, waiting: bool, any_meal: bool,
+    settles: bool, fastest_m_s: float, luck_key: int, sigma: float,
 ) -> tuple[float, int, float]:  # fmt: skip
     """Deal with events in order, up to one at `until_s` with `until_number` or a greater one.
 
     Args:
+        held: a `Table`.
         assigned: the rows of assignments that the journal holds, flat.
         waiting: whether calls wait for a unit.
         settles: whether a unit that is free can drive back without others being asked.
 
     Returns the second of the last event, why it stops, and the second of the next event.
     """
+    roads, moving, crews, asked, found, queue, ledger, sheet = held.what
     best, cost, drive = np.empty(1, np.int64), np.empty(1), np.empty((1, 2))
     who, bound = np.empty(len(crews.slowness), np.int64), np.empty(len(crews.slowness))
     now_s = 0.0

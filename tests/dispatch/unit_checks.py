@@ -233,7 +233,7 @@ def check_leads_to(unit: UnitSpec, row: Row, goal: Place, world: World, *, arriv
     lasts_s = row.end_s - row.start_s
     calm = row.state != "travelling"
     ways = world.ways(unit, calm=calm)
-    if row_arrives(row) and not ways.same(goal, scene := world.targets[row.incident_id]):
+    if row_arrives(row) and goal != (scene := world.targets[row.incident_id]):
         check_leads_to(unit, row, scene, world, arrives=True)
         assert world.in_no_time(unit, scene, goal, row.end_s), f"{told} from {scene}"
         return
