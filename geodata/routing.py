@@ -437,6 +437,10 @@ def part_s(share: Floats, edge_s: Floats) -> Floats:
     return np.where(share > 0, np.where(share > 0, share, 1.0) * edge_s, 0.0)
 
 
+ROUNDING_S = 1e-6
+"""More than seconds of a run can be off by rounding."""
+
+
 @dataclass(frozen=True)
 class HourOfWeek:
     """Turns seconds of a run into hours of the week."""
@@ -446,3 +450,8 @@ class HourOfWeek:
 
     def __call__(self, at_s: float) -> int:
         return int((self.start_s + at_s) // HOUR_S) % HOURS_A_WEEK
+
+    def surely(self, at_s: float) -> tuple[int, float, float]:
+        """The hour, and between which seconds it is that, whatever the rounding."""
+        begins_s = (self.start_s + at_s) // HOUR_S * HOUR_S - self.start_s
+        return self(at_s), begins_s + ROUNDING_S, begins_s + HOUR_S - ROUNDING_S

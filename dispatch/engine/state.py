@@ -22,7 +22,6 @@ from dispatch.streams import key
 from dispatch.units import Meal, Span, UnitState
 from geodata.network import Floats
 from geodata.positions import Position, Positions
-from geodata.speeds import HOUR_S
 from geodata.travel import Drive, NoWayError, Route, Rows, TravelTimes
 
 
@@ -205,9 +204,7 @@ class State(ABC):
         if self.changes_s:
             return travel.moment(self.hour_of_week(at_s), at_s)
         if not self._hour_begins_s <= at_s < self._hour_ends_s:
-            self._hour = self.hour_of_week(at_s)
-            self._hour_begins_s = at_s - (self.hour_of_week.start_s + at_s) % HOUR_S
-            self._hour_ends_s = self._hour_begins_s + HOUR_S
+            self._hour, self._hour_begins_s, self._hour_ends_s = self.hour_of_week.surely(at_s)
         return self._hour
 
     def where(self, rows: Rows) -> Positions:

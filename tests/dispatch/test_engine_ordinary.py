@@ -14,6 +14,7 @@ from log_checker import check_log
 from dispatch.demand import Demand, Life, draw_incidents
 from dispatch.engine import lookout, ordinary, simulate
 from dispatch.engine.clock import Clock
+from dispatch.engine.run import Run
 from dispatch.log import TABLES
 from dispatch.patrol import Patrol
 from dispatch.policies.dispatching import nearest
@@ -24,7 +25,7 @@ from dispatch.problem import Problem
 from dispatch.standard import ResponseStandard
 from dispatch.units import Meal, Span, UnitSpec
 from geodata.city import City
-from geodata.routing import RoadTravel
+from geodata.routing import HourOfWeek, RoadTravel
 
 START = datetime(2026, 6, 1, 7, 30)
 HORIZON_S = 6 * 3_600.0
@@ -157,3 +158,24 @@ class TestFastest:
     def test_a_leap_is_infinitely_fast_and_a_stop_is_not(self) -> None:
         assert self.of([20.0, 20.0, 90.0]) == np.inf
         assert self.of([20.0, 40.0, 40.0]) == 10.0
+
+
+def test_an_hour_begins_at_its_second_whatever_was_asked_before() -> None:
+    for start_s in (0.0, 23_400.0, 84_000.415036):
+        hours = HourOfWeek(start_s)
+        for n in (1, 7, 200):
+            begins_s = n * 3_600.0 - start_s % 3_600.0
+            for asked_s in (begins_s - 1_800.3, begins_s - 0.1, begins_s + 0.1, begins_s + 1_700.7):
+                hour, from_s, until_s = hours.surely(asked_s)
+                assert from_s < asked_s < until_s
+                assert {hours(s) for s in np.linspace(from_s, np.nextafter(until_s, 0), 50)} == {hour}
+                assert until_s <= begins_s or from_s >= begins_s
+
+
+def test_at_the_full_hour_the_hour_that_begins_counts(small_city: City) -> None:
+    """At 07:00 sharp, whatever moment of the hour before was asked for last."""
+    run = Run(posed(small_city, 0, start=datetime(2026, 6, 1, 6, 30)))
+    roads = run.roads[0]
+    for asked_s in np.random.default_rng(135).uniform(0, 1_800, 200).tolist():
+        assert run.moment_at(roads, asked_s) == 6
+        assert run.moment_at(roads, 1_800.0) == 7
