@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from hypothesis import settings
 
 from geodata.city import City, Source
 from geodata.grid import Grid, Level, RoadPieces
@@ -18,6 +19,10 @@ from geodata.network import OneWay, RoadClass, RoadNetwork, Streets, build_netwo
 from geodata.positions import snap
 from geodata.sites import Posts, Sites
 from scenarios.cli import main
+
+# no test is a matter of time: a busy machine is slow
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 EPSG = 4547
 SIDE = 20

@@ -152,7 +152,7 @@ def lawful_plans(standing: Standing, max_moves: int, max_move_s: float, way_s: n
     return [dict(plan) for plan in chosen if len(dict(plan)) == len(plan)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 3),
@@ -241,7 +241,7 @@ def test_a_table_is_complied_with_as_far_as_the_limits_allow(line: Cover) -> Non
         compliance_table(crowd, table=((0,), (0, 1), (0, 1, 3)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.sampled_from([300.0, 700.0, 5000.0]), st.sampled_from(list(Least)))
 def test_moves_to_a_table_are_the_best_of_all_assignments(seed: int, max_move_s: float, least: Least) -> None:
     rng = np.random.default_rng(seed)

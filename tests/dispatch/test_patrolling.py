@@ -95,7 +95,7 @@ def cells_of(city: City, stops: Iterable[Stop]) -> np.ndarray:
 # timelines
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), kmh=st.sampled_from([4.5, 15.0, 20.0, 90.0]), rules=st.sampled_from(list(RULES)))
 def test_a_timeline_follows_the_roads_from_the_post_to_each_stop_and_home_and_is_never_faster_than_they_allow(
     seed: int, kmh: float, rules: str

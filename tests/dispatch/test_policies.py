@@ -131,7 +131,7 @@ def complete(seed: int, **of: Any) -> Situation:
 # all policies
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, st.sampled_from(sorted(POLICIES)))
 def test_every_order_can_be_carried_out_and_tells_the_drive(seed: int, name: str) -> None:
     situation = complete(seed, calls=3)
@@ -152,7 +152,7 @@ def test_every_order_can_be_carried_out_and_tells_the_drive(seed: int, name: str
         assert order.drive.time_s == pytest.approx(drive_s, abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.sampled_from(sorted(POLICIES)))
 def test_a_policy_leaves_the_situation_as_it_was(seed: int, name: str) -> None:
     situation = complete(seed, calls=3)
@@ -184,7 +184,7 @@ def test_policies_that_order_engaged_units_are_asked_even_when_nobody_is_free() 
 # nearest, straight_line
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEEDS)
 def test_nearest_agrees_with_an_exhaustive_comparison_over_kinds_and_roles(seed: int) -> None:
     situation = random_situation(seed)
@@ -192,7 +192,7 @@ def test_nearest_agrees_with_an_exhaustive_comparison_over_kinds_and_roles(seed:
     check_paid(situation, cost, nearest(situation), situation.call.roles, 1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS)
 def test_units_all_alike_are_chosen_as_those_of_several_kinds(seed: int) -> None:
     situation = random_situation(seed, kinds=1)
@@ -233,7 +233,7 @@ def test_the_only_armed_unit_is_kept_for_the_role_that_asks_for_one(street: Stre
     assert [(order.role, order.unit) for order in nearest(alone)] == [(0, 0)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS)
 def test_straight_line_looks_at_the_distance_alone(seed: int) -> None:
     situation = random_situation(seed)
@@ -282,7 +282,7 @@ def test_a_call_outside_all_beats_gets_the_soonest(street: Street) -> None:
         beat_first(street.situation(10))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS)
 def test_within_a_beat_the_soonest_is_sent(seed: int) -> None:
     situation = with_beats(random_situation(seed))
@@ -394,7 +394,7 @@ def test_only_who_clears_soon_and_elsewhere_is_waited_for(street: Street) -> Non
     assert sent(soonest_free(nobody_free._replace(units=driving))) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS)
 def test_free_and_engaged_units_compete_by_their_expected_arrival(seed: int) -> None:
     situation = random_situation(seed)
@@ -434,7 +434,7 @@ def test_who_is_served_follows_the_queue_however_far_the_first_lies(street: Stre
     assert [(o.incident, o.unit) for o in partial(batch, calls=1)(situation)] == [(0, 0)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS)
 def test_batch_agrees_with_the_best_of_all_permutations(seed: int) -> None:
     situation = random_situation(seed, calls=2)
@@ -528,7 +528,7 @@ def expected_cover(cover: Cover, posts: list[int], busy: float) -> float:
     return total
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS)
 def test_the_loss_is_the_difference_in_expected_coverage(seed: int) -> None:
     situation = with_cover(random_situation(seed), seed)

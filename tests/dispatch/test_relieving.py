@@ -39,7 +39,7 @@ def gains(relief: Relief) -> dict[int, float]:
     }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 2**32 - 1))
 def test_the_journey_that_gains_the_largest_share_is_taken_over(seed: int) -> None:
     relief = random_relief(seed)

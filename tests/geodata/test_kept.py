@@ -49,7 +49,7 @@ def posts_of(network: RoadNetwork, rng: np.random.Generator, n: int) -> Position
     return posts
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 5]), st.booleans())
 def test_the_nearest_are_the_same_however_few_are_kept(seed: int, k: int, floods: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -81,7 +81,7 @@ def test_the_nearest_are_the_same_however_few_are_kept(seed: int, k: int, floods
     assert travel.period(moment).near[0].shape[1] == k
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 5]), st.booleans(), st.booleans())
 def test_the_way_home_is_the_same_however_few_are_kept(seed: int, k: int, floods: bool, turns: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -26,7 +26,7 @@ def sought(period: Period, target: Position, origin: Position, limit_s: float = 
     return float(seek(*period.pair[:-1], *target, *origin, limit_s)[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_the_landmarks_never_bound_a_way_too_high(seed: int) -> None:
     rng, network = network_of(seed)
@@ -41,7 +41,7 @@ def test_the_landmarks_never_bound_a_way_too_high(seed: int) -> None:
             assert sought(period, target, origin) == pytest.approx(expected[i, j], abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_a_way_is_found_up_to_the_limit_and_not_beyond(seed: int) -> None:
     rng, network = network_of(seed)
@@ -55,7 +55,7 @@ def test_a_way_is_found_up_to_the_limit_and_not_beyond(seed: int) -> None:
         assert sought(period, target, origin, seconds - 1e-3) == np.inf
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_the_nearest_of_many_that_are_about_as_near(seed: int) -> None:
     """More than are searched for one by one; several at one place, of whom the smaller row comes first."""

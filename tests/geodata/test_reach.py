@@ -19,7 +19,7 @@ LIMITS_S = (60.0, 180.0, 300.0)
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seeds, st.booleans())
 def test_seconds_everywhere_are_those_of_networkx_there_and_back(seed: int, backward: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -46,7 +46,7 @@ def test_seconds_everywhere_are_those_of_networkx_there_and_back(seed: int, back
                 assert (here & (stretches.limit <= number)).any() == (expected[i] <= limit_s)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds, st.booleans())
 def test_the_rim_lies_where_the_time_runs_out(seed: int, backward: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -284,7 +284,7 @@ def test_a_damaged_graph_is_refused(tmp_path: Path, old: str, new: str, found: s
         read_graphml(path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_mangled_graph_is_read_or_refused_but_never_breaks(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

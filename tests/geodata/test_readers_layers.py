@@ -228,7 +228,7 @@ def test_geoparquet_is_read_like_any_layer(tmp_path: Path) -> None:
     assert defects == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(*[st.integers(0, 40)] * 4), min_size=1, max_size=12))
 def test_noded_streets_cross_at_junctions_only(ends: list[tuple[int, int, int, int]]) -> None:
     lines = [line((10 * a, 10 * b), (10 * c, 10 * d)) for a, b, c, d in ends if (a, b) != (c, d)]

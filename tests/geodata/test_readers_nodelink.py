@@ -151,7 +151,7 @@ def test_what_is_no_graph_is_refused() -> None:
         streets_of_networkx({})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_mangled_file_is_read_or_refused_but_never_breaks(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -394,7 +394,7 @@ def test_an_empty_file_is_refused(tmp_path: Path, end: str) -> None:
 
 
 @pytest.mark.parametrize("end", PACKINGS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_altered_file_is_read_or_refused_and_nothing_else(tmp_path: Path, end: str, data: st.DataObject) -> None:
     content = bytearray(packed(tmp_path, end).read_bytes())

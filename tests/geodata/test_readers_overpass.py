@@ -185,7 +185,7 @@ def test_a_packed_answer_that_was_cut_short_is_refused(tmp_path: Path) -> None:
             read_overpass(path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_mangled_answer_is_read_or_refused_but_never_breaks(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -261,7 +261,7 @@ def test_a_real_city_of_undirected_segments_is_two_way() -> None:
     assert [(defect.kind, len(defect)) for defect in defects if not defect.general] == [("lengths that are none", 5)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_mangled_tables_are_read_or_refused_but_never_break(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -92,7 +92,7 @@ def check_route(network: RoadNetwork, route: Route, origin: Position, target: Po
         assert share == pytest.approx(along if edge == place.edge else 1 - along)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_times_to_an_incident_agree_with_networkx(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -104,7 +104,7 @@ def test_times_to_an_incident_agree_with_networkx(seed: int) -> None:
     assert searched_times(travel, origins, target, hour) == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_the_nearest_are_those_of_an_exhaustive_comparison(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -122,7 +122,7 @@ def test_the_nearest_are_those_of_an_exhaustive_comparison(seed: int) -> None:
     assert len(set(found.tolist())) == min(k, len(rows))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32 - 1))
 def test_kept_times_change_no_answer(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -155,7 +155,7 @@ def test_kept_times_change_no_answer(seed: int) -> None:
     check_route(network, route, target, posts[home], plain.period(RUSH_HOUR).time_s)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_a_route_runs_along_joined_edges_and_takes_the_time_it_says(seed: int) -> None:
     rng = np.random.default_rng(seed)

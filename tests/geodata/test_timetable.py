@@ -25,7 +25,7 @@ AUCKLAND = Path(__file__).parents[3] / "shared" / "data" / "auckland"
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seeds)
 def test_times_between_many_places_agree_with_networkx(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -39,7 +39,7 @@ def test_times_between_many_places_agree_with_networkx(seed: int) -> None:
     assert times_to(travel, origins, targets[0], moment) == pytest.approx(expected[:, 0], abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds)
 def test_times_beyond_the_limit_are_infinite_and_the_others_unchanged(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ def test_times_beyond_the_limit_are_infinite_and_the_others_unchanged(seed: int)
     assert bounded == pytest.approx(np.where(every <= limit_s, every, np.inf), abs=1e-9)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seeds)
 def test_the_k_nearest_units_are_those_of_networkx(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def test_the_k_nearest_units_are_those_of_networkx(seed: int) -> None:
     assert len(set(found.tolist())) == len(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds)
 def test_the_line_of_a_way_runs_from_its_origin_to_its_target_and_is_as_long_as_the_way(seed: int) -> None:
     rng = np.random.default_rng(seed)

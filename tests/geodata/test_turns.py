@@ -333,7 +333,7 @@ def pairs_of(streets: Streets, network: RoadNetwork) -> set[tuple[int, int]]:
     return pairs
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_restrictions_forbid_what_they_say_or_are_told_as_given_up(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -415,7 +415,7 @@ def random_positions(network: RoadNetwork, rng: np.random.Generator, n: int) -> 
     return Positions(at, rng.random(n) * network.length_m[at])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32 - 1), ALL_RULES)
 # who may drive against a one-way street turns round on it, and takes the time for it
 @example(4096, DrivingRules(contraflow=0.5, u_turn_s=10.0))
@@ -428,7 +428,7 @@ def test_times_agree_with_a_search_from_edge_to_edge(seed: int, rules: DrivingRu
     assert searched_times(travel, origins, target, HOUR) == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1), ALL_RULES)
 def test_no_route_takes_a_forbidden_turn_or_a_closed_edge(seed: int, rules: DrivingRules) -> None:
     rng = np.random.default_rng(seed)
@@ -445,7 +445,7 @@ def test_no_route_takes_a_forbidden_turn_or_a_closed_edge(seed: int, rules: Driv
         assert route.time_s == pytest.approx(seconds, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), ALL_RULES)
 def test_kept_times_of_posts_agree_under_every_rule(seed: int, rules: DrivingRules) -> None:
     rng = np.random.default_rng(seed)

@@ -196,7 +196,7 @@ class TestCsv:
         assert len(refused.value.faults) == 21
         assert "found 1,005 more faults" in str(refused.value)
 
-    @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(content=st.binary(max_size=80), seeded=st.booleans())
     def test_whatever_the_bytes_there_are_points_or_a_refusal(
         self, tmp_path: Path, content: bytes, seeded: bool
@@ -320,7 +320,7 @@ class TestLayers:
         assert "layer: found 'roads'; expected none" in refusal(lambda: open_layer(path, LINES, layer="roads"))
 
     @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "fgb", "parquet", "shp", "shp.zip"])
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_a_file_with_changed_bytes_is_read_or_refused(
         self, tmp_path: Path, suffix: str, data: st.DataObject

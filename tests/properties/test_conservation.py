@@ -22,7 +22,6 @@ EXAMPLES = int(os.environ.get("PATROL_EXAMPLES", "300"))
     max_examples=EXAMPLES,
     # the same problems every time, unless one goes hunting for others
     derandomize="PATROL_EXAMPLES" not in os.environ,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 @given(problems())

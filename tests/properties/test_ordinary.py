@@ -55,7 +55,6 @@ def n_at_once(problem: Problem) -> int:
 @settings(
     max_examples=EXAMPLES,
     derandomize="PATROL_EXAMPLES" not in os.environ,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 @given(quiet_problems())
