@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reference import hard_network, hard_travel, random_positions
 
@@ -100,7 +100,6 @@ def test_the_middle_of_a_way_is_reached_from_the_nearer_end(travel: MatrixTravel
     assert travel.route(middle, middle, 0).time_s == 0
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.floats(0, 1), st.floats(0, 1))
 def test_every_route_takes_the_time_of_its_stretches_one_after_the_other(seed: int, begin: float, end: float) -> None:
     rng = np.random.default_rng(seed)
