@@ -404,7 +404,11 @@ def check_queue(
             unit, at_s = units[order.unit_id], order.ordered_s
             if any(abs(at_s - other.ready_s - problem.max_hold_s) < EPS for other in incidents):
                 continue
+            eats = any(meal.earliest_s - EPS <= at_s <= meal.latest_s + meal.length_s + EPS for meal in unit.meals)
             for other in incidents:
+                if eats and row.priority == 1 < other.priority:
+                    # its meal is interrupted by nothing less
+                    continue
                 if rank(other, at_s) < rank(row, at_s) and lacks(other, unit, at_s):
                     assert not reaches(unit, place(order), other, at_s), f"{order} goes before {other}"
     for unit in problem.units:
