@@ -39,6 +39,11 @@ def compiled(function: Any) -> Any:
     return numba.njit(function, cache=True, nogil=True, error_model="numpy")
 
 
+def is_kept(kernel: Any) -> bool:
+    """Whether machine code of a kernel lies on the disk already."""
+    return any(Path(kernel.stats.cache_path).glob(f"*.{kernel.py_func.__name__}-*.nbi"))
+
+
 @structref.register
 class _HeldType(types.StructRef):
     def preprocess_fields(self, fields: Any) -> Any:

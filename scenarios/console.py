@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from dispatch.engine import is_compiled
 from dispatch.log import RunLog
 from dispatch.metrics import share_within, utilisation, with_hour
 from dispatch.standard import Clock, Reading
@@ -59,6 +60,8 @@ def watch(quiet: bool) -> Iterator[Watch]:
         yield silent
         return
     columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    if not is_compiled():
+        err.print("The first run makes machine code, once, which takes about a minute.")
     with Progress(*columns, TimeElapsedColumn(), console=err) as bars:
         stages: dict[str, TaskID] = {}
 

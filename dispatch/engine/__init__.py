@@ -19,6 +19,7 @@ of a process; a unit's roster is a process.
     lookout    who is nearest, for that, without looking where everybody is
 """
 
+from dispatch.engine.ordinary import is_compiled
 from dispatch.engine.run import FOLLOW_UP_S, no_progress, simulate
 
-__all__ = ["FOLLOW_UP_S", "no_progress", "simulate"]
+__all__ = ["FOLLOW_UP_S", "is_compiled", "no_progress", "simulate"]

@@ -42,7 +42,7 @@ from dispatch.engine.state import State
 from dispatch.incidents import Outcome
 from dispatch.policies.dispatching import nearest
 from dispatch.units import UnitState
-from geodata.compiled import compiled, hold
+from geodata.compiled import compiled, hold, is_kept
 from geodata.kept import trace_home
 from geodata.network import Bools, Floats, Ints
 from geodata.pair import way
@@ -332,9 +332,11 @@ def deal(
             n_found = 0
             if asked.ordinary[incident] and not waiting:
                 level = AT_MEAL if any_meal and asked.priority[incident] == 1 else FREE
+                # whole numbers as the interpreter has them: a kernel is compiled anew for others
                 n_found = nearest_free(
                     now_s, level, crews.available, crews.back_s, moving, crews.slowness, roads.near, roads.graph,
-                    asked.edge[incident], asked.offset_m[incident], fastest_m_s, who, bound, best, cost, drive,
+                    np.int64(asked.edge[incident]), asked.offset_m[incident], fastest_m_s, who, bound, best, cost,
+                    drive,
                 )  # fmt: skip
             if n_found == 0:
                 ledger[WHICH] = incident
@@ -360,6 +362,11 @@ def deal(
         if ledger[N_OPEN] == 0 and now_s >= horizon_s:
             ledger[WHICH] = -1
             return now_s, FREED, _next(queue, ledger, asked)[0]
+
+
+def is_compiled() -> bool:
+    """Whether a run finds its machine code; the first after an installation makes it."""
+    return is_kept(deal)
 
 
 @compiled
@@ -437,15 +444,15 @@ def _set_free(
 def _go_back(now_s: float, unit: int, roads: Any, moving: Any, crews: Any, ledger: Any, sheet: Any) -> bool:
     """As `Standby.stand_by`; False, and nothing is changed, where that has to do it."""
     numbers, values, edges, end_s, _, first, again, stretch, _ = moving
-    edge, offset_m, post, path = numbers[EDGE, unit], values[OFFSET_M, unit], -1, roads.path
+    edge, offset_m, post, path = np.int64(numbers[EDGE, unit]), values[OFFSET_M, unit], np.int64(-1), roads.path
     count, begin, end, road_s = 0, 0.0, 0.0, 0.0
     if crews.patrol[unit] == ONE_ROUND:
         return False
     if crews.patrol[unit] == ROUNDS:
         to_edge, to_m = on_patrol(unit, crews.phase_s[unit], first, again, stretch)
     else:
-        post = crews.base[unit]
-        to_edge, to_m = roads.post_edge[post], roads.post_m[post]
+        post = np.int64(crews.base[unit])
+        to_edge, to_m = np.int64(roads.post_edge[post]), roads.post_m[post]
         count, begin, end, _, road_s = trace_home(*roads.home, post, to_edge, to_m, edge, offset_m)
     if count == 0:
         count, begin, end, _, road_s = way(*roads.back, to_edge, to_m, edge, offset_m)
