@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from geodata.compiled import compiled, hold, is_kept
 
 
-class Pair(NamedTuple):
-    numbers: np.ndarray
-    more: tuple[np.ndarray, np.ndarray]
-
-
 @compiled
 def add_up(held: object, factor: float) -> float:
-    pair = held.what  # type: ignore[attr-defined]
-    pair.numbers[0] += 1
-    return factor * pair.numbers.sum() + pair.more[0][0] + pair.more[1][0]
+    numbers, (one, other) = held.what  # type: ignore[attr-defined]
+    numbers[0] += 1
+    return factor * numbers.sum() + one[0] + other[0]
 
 
 def test_a_kernel_is_kept_once_it_was_called(tmp_path: Path) -> None:
@@ -40,7 +34,7 @@ def test_a_kernel_is_kept_once_it_was_called(tmp_path: Path) -> None:
 
 def test_what_is_held_is_the_same_memory() -> None:
     numbers, one, other = np.zeros(3), np.array([10.0]), np.array([5], np.int32)
-    held = hold(Pair(numbers, (one, other)))
+    held = hold((numbers, (one, other)))
     assert add_up(held, 2.0) == 17.0
     assert numbers[0] == 1.0
     one[0] = 20.0
