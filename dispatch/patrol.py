@@ -3,13 +3,15 @@ worked out when somebody asks, in the middle of an edge if need be."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from geodata.network import Floats, Ints
+from geodata.network import Bools, Floats, Ints
 from geodata.positions import Position
 
 PATROL_KMH = 20.0
@@ -136,3 +138,33 @@ def presence(place: Ints, begin_s: Floats, end_s: Floats, n: int, from_s: float,
     gap_s[np.bincount(place, minlength=n) == 0] = to_s - from_s
     apart = first | (begin_s > before_s)
     return Presence(np.bincount(place[apart], minlength=n).astype(np.int32), gap_s)
+
+
+class Timelines(NamedTuple):
+    """Patrols one after the other, as the engine's compiled functions want them."""
+
+    first: NDArray[np.int64]
+    """(n + 1,) the stretches of patrol i are first[i]:first[i + 1]; a unit without patrol has none."""
+    again: Bools
+    """(n,)"""
+    stretch: Floats
+    """(g, 4) metres along its edge where each stretch begins and ends, when it ends, and the edge, side by side as they
+    are read."""
+    fastest_m_s: Floats
+    """(n,)"""
+
+
+def timelines(patrols: Sequence[Patrol | None], length_m: Floats) -> Timelines:
+    """The patrols of n units; `length_m` by edge."""
+
+    def columns(patrol: Patrol) -> Floats:
+        metres = length_m[patrol.edge]
+        return np.column_stack([patrol.from_share * metres, patrol.to_share * metres, patrol.until_s, patrol.edge])
+
+    size = [0 if patrol is None else len(patrol.edge) for patrol in patrols]
+    return Timelines(
+        first=np.r_[0, np.cumsum(size)].astype(np.int64),
+        again=np.array([patrol is not None and patrol.again for patrol in patrols], np.bool_),
+        stretch=np.concatenate([np.empty((0, 4)), *(columns(patrol) for patrol in patrols if patrol is not None)]),
+        fastest_m_s=np.array([0.0 if patrol is None else patrol.fastest_m_s(length_m) for patrol in patrols]),
+    )

@@ -13,6 +13,7 @@ import numpy as np
 
 from dispatch.cover import Cover
 from dispatch.incidents import Incidents
+from dispatch.patrol import Timelines, timelines
 from dispatch.policies.situation import Beats, DispatchPolicy, MoveUpPolicy, ReliefPolicy
 from dispatch.standard import ResponseStandard
 from dispatch.units import Role, UnitKind, UnitSpec
@@ -115,6 +116,12 @@ class Problem:
             tuple(sum(1 << i for i, kind in enumerate(self.kinds) if role.filled_by(kind)) for role in plan)
             for plan in self.plans
         )
+
+    @cached_property
+    def timelines(self) -> Timelines:
+        """The patrols of its units."""
+        length_m = self.travel[self.units[0].kind.driving].length_m
+        return timelines([unit.patrol for unit in self.units], length_m)
 
     @property
     def hour_of_week(self) -> HourOfWeek:

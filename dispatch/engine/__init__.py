@@ -15,11 +15,12 @@ of a process; a unit's roster is a process.
     standby    free units: back to the post, on patrol, to another post
     duties     rosters: shifts, meals, outages, standby
     closures   roads that close while units are on them
-    ordinary   what most incidents go through, once more, in one compiled function
-    lookout    who is nearest, for that, without looking where everybody is
+    ordinary   when what most incidents go through is done at once, in compiled code
+    dealing    that code: the steps from the order to the way back, once more
+    lookout    and who is nearest, without looking where everybody is
 """
 
-from dispatch.engine.ordinary import is_compiled
+from dispatch.engine.dealing import is_compiled
 from dispatch.engine.run import FOLLOW_UP_S, no_progress, simulate
 
 __all__ = ["FOLLOW_UP_S", "is_compiled", "no_progress", "simulate"]

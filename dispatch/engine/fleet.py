@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.patrol import Patrol
+from dispatch.patrol import Timelines
 from dispatch.units import UnitSpec
 from geodata.compiled import compiled
 from geodata.network import Floats
@@ -39,7 +39,7 @@ AWAY, FREE, AT_MEAL = range(3)
 class Fleet:
     """One entry a unit, in roster order."""
 
-    def __init__(self, units: Sequence[UnitSpec], posts: Positions, length_m: Floats) -> None:
+    def __init__(self, units: Sequence[UnitSpec], posts: Positions, length_m: Floats, timelines: Timelines) -> None:
         n = len(units)
         self._posts = posts
         self._length_m = length_m
@@ -55,10 +55,9 @@ class Fleet:
         self._values[MOBILE_TURN_OUT_S] = [unit.turn_out_mobile_s for unit in units]
         # the edges of the ways that are driven, and when each ends
         self._edges, self._end_s = np.zeros((n, 64), np.int32), np.zeros((n, 64))
-        self._values[PATROL_M_S] = [
-            unit.patrol.fastest_m_s(length_m) if unit.patrol is not None else 0.0 for unit in units
-        ]
-        self._patrols = _Timelines([unit.patrol for unit in units], length_m)
+        self._values[PATROL_M_S] = timelines.fastest_m_s
+        self._timelines = *timelines[:3], np.zeros(n, np.int64)
+        """And where each was looked at last."""
         self.rows = np.empty(n, np.int64)
         self._gather()
 
@@ -139,7 +138,7 @@ class Fleet:
     def _gather(self) -> None:
         """Put together what tells how units move, as the compiled functions want it."""
         own = self._numbers, self._values, self._edges, self._end_s, self._length_m
-        self.moving: tuple[Any, ...] = (*own, *self._patrols.arrays)
+        self.moving: tuple[Any, ...] = (*own, *self._timelines)
 
     def whereabouts(self, unit: int, now_s: float) -> Position:
         """Where one unit is, whatever it does."""
@@ -165,8 +164,7 @@ class Fleet:
 
     def on_patrol(self, unit: int, phase_s: float) -> Position:
         """Where a unit is that has patrolled for some seconds, as `Patrol.at` has it."""
-        first, again, stretch, _ = self._patrols.arrays
-        edge, offset_m = on_patrol(unit, phase_s, first, again, stretch)
+        edge, offset_m = on_patrol(unit, phase_s, *self._timelines)
         return Position(edge, offset_m)
 
     def ahead(self, unit: int, now_s: float) -> tuple[Rows, Position, float]:
@@ -187,33 +185,15 @@ def single(values: NDArray[Any]) -> Any:
     return memoryview(np.ascontiguousarray(values))  # type: ignore[arg-type]
 
 
-class _Timelines:
-    """The patrols of all units one after the other, as a compiled function wants them."""
-
-    def __init__(self, patrols: Sequence[Patrol | None], length_m: Floats) -> None:
-        own = [patrol for patrol in patrols if patrol is not None]
-        size = [0 if patrol is None else len(patrol.edge) for patrol in patrols]
-        self.arrays: tuple[Any, ...] = (
-            np.r_[0, np.cumsum(size)].astype(np.int64),
-            np.array([patrol is not None and patrol.again for patrol in patrols], np.bool_),
-            np.concatenate([np.empty((0, 4)), *(_columns(patrol, length_m) for patrol in own)]),
-            np.zeros(len(patrols), np.int64),
-        )
-
-
-def _columns(patrol: Patrol, length_m: Floats) -> Floats:
-    """(g, 4) metres along its edge where each stretch begins and ends, when it ends, and the edge, side by side as they
-    are read."""
-    metres = length_m[patrol.edge]
-    return np.column_stack([patrol.from_share * metres, patrol.to_share * metres, patrol.until_s, patrol.edge])
-
-
 @compiled
-def on_patrol(unit: int, phase_s: float, first: Any, again: Any, stretch: Any) -> tuple[int, float]:
+def on_patrol(unit: int, phase_s: float, first: Any, again: Any, stretch: Any, cursor: Any) -> tuple[int, float]:
     low, high = first[unit], first[unit + 1]
     if again[unit]:
         phase_s = phase_s % stretch[high - 1, 2]
-    i = low + min(np.searchsorted(stretch[low:high, 2], phase_s, side="right"), high - low - 1)
+    # mostly it is asked for where the unit was seen last
+    i = low + cursor[unit]
+    if phase_s >= stretch[i, 2] or (i > low and phase_s < stretch[i - 1, 2]):
+        i = low + min(np.searchsorted(stretch[low:high, 2], phase_s, side="right"), high - low - 1)
     since_s = stretch[i - 1, 2] if i > low else 0.0
     lasts_s = stretch[i, 2] - since_s
     gone = min((phase_s - since_s) / lasts_s, 1.0) if lasts_s > 0.0 else 1.0

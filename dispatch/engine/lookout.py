@@ -81,20 +81,19 @@ def nearest_free(
             likeliest[at] = likeliest[at - 1]
             at -= 1
         likeliest[at] = unit
-    if n_rows > 0:
-        # whoever is at a post tells how near the others would have to be
-        n_first = 0
-    _see(likeliest[:n_first], now_s, moving, graph)
-    for i in range(n_first):
-        rows[n_rows] = likeliest[i]
-        n_rows += 1
-        bound[likeliest[i]] = inf
     n_best = 0
     if n_rows > 0:
+        # whoever is at a post tells how near the others would have to be
         n_best = nearest_kept(
             *near, numbers[POST], *graph, target_edge, target_m, rows[:n_rows], numbers[EDGE], values[OFFSET_M],
             values[TURN_OUT_S], slowness, best, cost, drive,
         )  # fmt: skip
+    elif n_first > 0:
+        for i in range(n_first):
+            bound[likeliest[i]] = inf
+        n_best = _nearer(
+            likeliest[:n_first], now_s, moving, slowness, graph, target_edge, target_m, inf, best, cost, 0, drive
+        )
     worst = cost[0] if n_best else inf
     n_rows = 0
     for unit in range(len(available)):
@@ -102,15 +101,39 @@ def nearest_free(
             rows[n_rows] = unit
             n_rows += 1
     if n_rows > 0:
-        _see(rows[:n_rows], now_s, moving, graph)
-        drives = np.empty((n_rows, 2))
-        n_best = nearest_with_drives(
-            *graph, target_edge, target_m, rows[:n_rows], numbers[EDGE], values[OFFSET_M], values[TURN_OUT_S], slowness,
-            best, cost, n_best, worst + 1e-6, drives,
-        )  # fmt: skip
-        for i in range(n_rows):
-            if n_best and rows[i] == best[0]:
-                drive[0] = drives[i]
+        n_best = _nearer(
+            rows[:n_rows],
+            now_s,
+            moving,
+            slowness,
+            graph,
+            target_edge,
+            target_m,
+            worst + 1e-6,
+            best,
+            cost,
+            n_best,
+            drive,
+        )
+    return int(n_best)
+
+
+@compiled
+def _nearer(
+    rows: Any, now_s: float, moving: Any, slowness: Any, graph: Any, target_edge: int, target_m: float, limit_s: float,
+    best: Any, cost: Any, n_best: int, drive: Any,
+) -> int:  # fmt: skip
+    """As `nearest_with_drives`, over some units on the move, wherever they are by now."""
+    numbers, values = moving[0], moving[1]
+    _see(rows, now_s, moving, graph)
+    drives = np.empty((len(rows), 2))
+    n_best = nearest_with_drives(
+        *graph, target_edge, target_m, rows, numbers[EDGE], values[OFFSET_M], values[TURN_OUT_S], slowness, best, cost,
+        n_best, limit_s, drives,
+    )  # fmt: skip
+    for i in range(len(rows)):
+        if n_best and rows[i] == best[0]:
+            drive[0] = drives[i]
     return int(n_best)
 
 

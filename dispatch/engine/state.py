@@ -113,7 +113,7 @@ class State(ABC):
         """Travel times by kind."""
         self.unit_roads = [self.roads[k] for k in kind.tolist()]
         self.unit_calm = [roads.calm for roads in self.unit_roads]
-        self.fleet = Fleet(units, problem.posts, self.roads[0].length_m)
+        self.fleet = Fleet(units, problem.posts, self.roads[0].length_m, problem.timelines)
         self.kind: list[int] = kind.tolist()
         self.slowness = [1 / unit.kind.speed_factor for unit in units]
         self.acts_alone = [unit.kind.acts_alone for unit in units]
