@@ -324,6 +324,8 @@ def nearest_with_drives(
     """
     n = len(rows)
     k = len(best)
+    if n == 0:
+        return n_best
     bound = np.empty(n)
     sharp = np.zeros(n, np.bool_)
     tries = TRIES if n > 1 and 2 * k > n else 0

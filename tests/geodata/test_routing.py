@@ -231,3 +231,20 @@ def test_moments_that_are_long_past_are_let_go() -> None:
     gc.collect()
     assert first() is None
     assert travel.edge_time_s(travel.moment(RUSH_HOUR, 0.0)).tolist() == before_s
+
+
+def test_of_nobody_nobody_is_nearest() -> None:
+    rng = np.random.default_rng(135)
+    network = random_network(rng, 12)
+    posts, target = random_positions(network, rng, 3), random_positions(network, rng, 1)[0]
+    travel = RoadTravel(network, anchors=posts)
+    nobody, none = np.empty(0, np.int64), Positions(np.empty(0, np.int32), np.empty(0))
+    for k in (1, 3):
+        for _ in range(200):
+            rows, cost = travel.nearest(target, nobody, none, np.empty(0), np.empty(0), RUSH_HOUR, k)
+            assert (len(rows), len(cost)) == (0, 0)
+            for anchor in (None, np.empty(0, np.int32)):
+                found = travel.nearest_drives(
+                    target, nobody, none, np.empty(0), np.empty(0), RUSH_HOUR, k, anchor=anchor
+                )
+                assert found == []
