@@ -11,20 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from geodata.along import HEAD, METRES, SECONDS, TAIL, TWIN, crow_s, direct_s, lay_direct, part_s
 from geodata.compiled import compiled
-from geodata.search import (
-    HEAD,
-    METRES,
-    SECONDS,
-    TAIL,
-    TWIN,
-    crow_s,
-    direct_s,
-    lay_direct,
-    nearest_with_drives,
-    offer,
-    part_s,
-)
+from geodata.search import nearest_with_drives, offer
 
 FROM_HEAD, FROM_TAIL = 2, 1
 """Instead of a link: the anchor's own edge, or its twin; so much below the width of a step."""

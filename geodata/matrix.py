@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geodata.along import part_s
 from geodata.compiled import compiled
 from geodata.network import Floats, Ints
 from geodata.positions import Position, Positions
-from geodata.search import part_s
 from geodata.speeds import HOURS_A_WEEK
 from geodata.travel import Drive, NoWayError, Route, Rows
 

@@ -15,12 +15,12 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from geodata.along import HEAD, TAIL, TWIN
 from geodata.city import City
 from geodata.lines import cut_lines
 from geodata.network import Floats, Ints, RoadNetwork
 from geodata.positions import Positions, snap
 from geodata.routing import RoadTravel, part_s
-from geodata.search import HEAD, TAIL, TWIN
 from geodata.spread import bands, pass_places, seconds_at, spread
 
 WELL_REACHED = 0.9

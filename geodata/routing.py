@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodata import search
-from geodata.along import ALONG_X, ALONG_Y
+from geodata.along import ALONG_X, ALONG_Y, HEAD, TAIL, TWIN
 from geodata.driving import OBEY_ALL, DriveGraph, DrivingRules
 from geodata.keeping import AWAY_ENTRIES, HOME_ENTRIES, SPOKE, keep_nearest, n_kept
 from geodata.kept import FROM_HEAD, FROM_TAIL, WAY, nearest_kept, trace_home
@@ -64,7 +64,7 @@ class Period:
         """(q,) by edge of the drive graph, infinite where it cannot be driven."""
         self.road = np.stack([time_s, drive.length_m], axis=1)
         """(q, 2) seconds and metres of each edge, side by side as they are read."""
-        tail, head = drive.ends[:, search.TAIL], drive.ends[:, search.HEAD]
+        tail, head = drive.ends[:, TAIL], drive.ends[:, HEAD]
         self.inward = Links.of(head, tail, time_s, len(drive.xy_m))
         """By the port that they enter."""
         # the ring of buckets should hold twice the longest link
@@ -106,7 +106,7 @@ class Period:
     @cached_property
     def outward(self) -> Links:
         """By the port that they leave."""
-        tail, head = self._drive.ends[:, search.TAIL], self._drive.ends[:, search.HEAD]
+        tail, head = self._drive.ends[:, TAIL], self._drive.ends[:, HEAD]
         return Links.of(tail, head, self.time_s, len(self._drive.xy_m))
 
     @cached_property
@@ -122,7 +122,7 @@ class Period:
     def _streets(self, *, inward: bool) -> tuple[Ints, Floats]:
         # who comes to the beginning of a line drives against it
         edge = self._drive.edges_of_street[:, :: -1 if inward else 1]
-        ports = np.where(self._drive.driven[edge], self._drive.ends[edge, search.HEAD if inward else search.TAIL], -1)
+        ports = np.where(self._drive.driven[edge], self._drive.ends[edge, HEAD if inward else TAIL], -1)
         return ports.astype(np.int32), self.time_s[edge]
 
 
@@ -293,7 +293,7 @@ class RoadTravel:
         """
         time_s, ends, length_m = period.time_s, self._ends, self._length_m
         away = links is period.outward
-        edge, twin = anchors.edge, ends[anchors.edge, search.TWIN]
+        edge, twin = anchors.edge, ends[anchors.edge, TWIN]
         two_way = np.flatnonzero(twin >= 0)
         share = anchors.offset_m / length_m[edge]
         share = np.r_[share, 1 - share[two_way]]
@@ -301,7 +301,7 @@ class RoadTravel:
         edge = np.r_[edge, twin[two_way]]
         seeds = np.empty(len(edge), SPOKE)
         seeds["s"], seeds["m"] = part_s(own_share, time_s[edge]), own_share * length_m[edge]
-        seeds["other"] = ends[edge, search.HEAD if away else search.TAIL]
+        seeds["other"] = ends[edge, HEAD if away else TAIL]
         numbers = np.arange(len(anchors))
         seeds["mark"] = np.r_[numbers, numbers[two_way]] * width
         if width > 1:

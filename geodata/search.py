@@ -20,11 +20,6 @@ from geodata.compiled import compiled, fetch_soon
 from geodata.network import Ints
 from geodata.pair import BUCKETS, BY_TAIL, BY_TWIN, NONE, NOT_WAITING, begin_search, bound_s, lay, seek
 
-__all__ = [
-    "HEAD", "METRES", "SECONDS", "TAIL", "TWIN", "Scratch", "crow_s", "direct_s", "lay_direct", "nearest",
-    "nearest_with_drives", "offer", "part_s",
-]  # fmt: skip
-
 NODE = np.dtype(
     [("s", "f8"), ("search", "i4"), ("via", "i4"), ("leave", "i4"), ("next", "i4"), ("before", "i4"), ("bucket", "i4")]
 )

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from geodata.along import HEAD, SECONDS, TAIL, TWIN, direct_s, part_s
 from geodata.compiled import compiled
-from geodata.search import HEAD, SECONDS, TAIL, TWIN, direct_s, part_s
 
 IDLE, NEAR, FAR = 0, 1, 2
 """Where a port waits."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from dispatch.patrol import Timelines
 from dispatch.units import UnitSpec
+from geodata.along import part_s
 from geodata.compiled import compiled
 from geodata.network import Floats
 from geodata.positions import Position, Positions
-from geodata.search import part_s
 from geodata.travel import Route, Rows
 
 # What is looked at for all units at once stands in the rows of two arrays: a compiled function is called the faster the

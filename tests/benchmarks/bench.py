@@ -29,7 +29,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 from timing import Figure, in_turn, timed
 
-from geodata import search
+from geodata import along
 from geodata.city import City, Source
 from geodata.grid import Grid, cut_streets
 from geodata.network import Floats, Permission, RoadNetwork
@@ -109,13 +109,13 @@ class ScipySearch:
         def sides(places: Positions, end: int) -> tuple[np.ndarray, np.ndarray]:
             """(2, k) ports at an end of the edge and of its twin, and the seconds to there."""
             share = places.offset_m / drive.length_m[places.edge]
-            share = 1 - share if end == search.HEAD else share
-            twin = drive.ends[places.edge, search.TWIN]
+            share = 1 - share if end == along.HEAD else share
+            twin = drive.ends[places.edge, along.TWIN]
             back_s = np.where(twin >= 0, (1 - share) * time_s[twin], np.inf)
             return drive.ends[[places.edge, twin], end], np.stack([share * time_s[places.edge], back_s])
 
-        self.unit_port, self.unit_s = sides(units, search.HEAD)
-        port, seconds = sides(targets, search.TAIL)
+        self.unit_port, self.unit_s = sides(units, along.HEAD)
+        port, seconds = sides(targets, along.TAIL)
         row = np.concatenate([np.repeat(np.arange(n), np.diff(inward.first)), np.tile(n + np.arange(len(targets)), 2)])
         column, value = (
             np.concatenate([inward.record["other"], port.ravel()]),
@@ -212,10 +212,10 @@ def reach_300(city: City) -> Iterator[Figure]:
     drive, period = travel.drive, travel.period(HOUR)
     n, time_s = len(drive.xy_m), period.time_s
     is_open = np.isfinite(time_s)
-    tail, head = drive.ends[is_open, search.TAIL], drive.ends[is_open, search.HEAD]
-    twin = drive.ends[posts.edge, search.TWIN]
+    tail, head = drive.ends[is_open, along.TAIL], drive.ends[is_open, along.HEAD]
+    twin = drive.ends[posts.edge, along.TWIN]
     both, share = twin >= 0, posts.offset_m / network.length_m[posts.edge]
-    seeds = np.r_[drive.ends[posts.edge, search.HEAD], drive.ends[twin[both], search.HEAD]]
+    seeds = np.r_[drive.ends[posts.edge, along.HEAD], drive.ends[twin[both], along.HEAD]]
     seed_s = np.r_[(1 - share) * time_s[posts.edge], (share * time_s[twin])[both]]
     row, column = np.r_[tail, np.full(len(seeds), n)], np.r_[head, seeds]
     value = np.maximum(np.r_[time_s[is_open], seed_s], 1e-12)
