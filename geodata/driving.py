@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from geodata.core import Core
 from geodata.network import Bools, Floats, Ints, Permission, RoadClass, RoadNetwork
 from geodata.turns import take_apart
 
@@ -111,6 +112,11 @@ class DriveGraph:
         with np.errstate(divide="ignore"):
             per_m = np.where(self.length_m > 0, 1 / self.length_m, 0.0)
         return np.column_stack([begin, end - begin, per_m, *[np.zeros(len(per_m))] * 3]).astype(np.float32)
+
+    @cached_property
+    def core(self) -> Core:
+        open_edges = np.r_[self.driven, np.ones(len(self.connector_s), bool)]
+        return Core.of(self.ends[open_edges, 0], self.ends[open_edges, 1], len(self.xy_m))
 
     @classmethod
     def of(cls, network: RoadNetwork, rules: DrivingRules) -> DriveGraph:

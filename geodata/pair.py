@@ -1,42 +1,47 @@
-"""The fastest way from one position to another: a search from the target against the traffic, drawn towards the origin
-by landmarks (A* with the triangle inequality: Goldberg and Harrelson 2005, "Computing the shortest path").
+"""The fastest way from one position to another: a search over the core of the roads, from the target against the
+traffic, drawn towards the origin by landmarks (A* with the triangle inequality: Goldberg and Harrelson 2005, "Computing
+the shortest path"; over a core: see `geodata.core`).
 
-All that the search reads and writes of a port lies in 128 bytes, two neighbouring lines of the cache: a way across a
-part of the city that nobody has searched of late costs mostly the waiting for memory.
+All that the search reads and writes of a port of the core lies together: a way across a part of the city that nobody
+has searched of late costs mostly the waiting for memory.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geodata.along import HEAD, METRES, SECONDS, TAIL, TWIN, direct_s, lay_direct, part_s
-from geodata.compiled import compiled, fetch_soon, most_above
+from geodata.compiled import fetch_soon, lean, most_above
 from geodata.network import Floats, Ints
 
+GATES = 4
+"""Of a pocket, at most."""
 LINK = np.dtype([("s", "f8"), ("other", "i4"), ("edge", "i4")])
-"""A link of a node: seconds, the node at the other end, and the edge that it is."""
+"""A link of a port: seconds, the port at the other end, and the edge that it is or begins with."""
 PORT = np.dtype(
     {
-        "names": ["s", "search", "via", "next", "before", "first", "last"],
-        "formats": ["f8", "i4", "i4", "i4", "i4", "i4", "i4"],
-        "offsets": [32, 40, 44, 48, 52, 56, 60],
-        "itemsize": 128,
+        "names": ["s", "search", "via", "next", "before", "first", "degree", "goal"],
+        "formats": ["f8", "i4", "i4", "i4", "i4", "i4", "i2", "i2"],
+        "offsets": [32, 40, 44, 48, 52, 56, 60, 62],
+        "itemsize": 192,
     }
 )
-"""What a search knows of a port: seconds, the number of the search that this is from, the link by which it was reached;
-in its bucket the next port and the one before; its links. In front lie its times from and to the landmarks, 16 numbers
-of uint16, and behind it as many of its links as have room."""
+"""What a search knows of a port of the core: seconds, the number of the search that this is from, the link by which it
+was reached; in its bucket the next port and the one before; its links; and which goal it is, from 1 on. In front lie
+its marks, and behind it as many of its links as have room."""
 LANDMARKS = 8
 """No more than have room."""
 INFINITE = 2**16 - 1
 LONGEST = INFINITE // 2
 """Steps: where two times differ by more, one of them is infinite."""
-LINES, FIRST_LINK, OWN_LINKS = 8, 4, 4
-"""A port takes the room of so many links, of which its own begin there and are so many; ports with more have all
-theirs behind the last port."""
+LINES, FIRST_LINK, OWN_LINKS = 12, 4, 8
+"""A port takes the room of so many links, of which its own begin there and are at most so many; ports with more have
+all theirs behind the last port."""
+LINE = 64
+"""Bytes of a line of the cache."""
 FINITE_S = float(np.finfo(np.float64).max)
 BUCKETS = 4096
 """A power of two: buckets are used again and again in a ring."""
@@ -46,49 +51,94 @@ AT_HEAD = -3
 """The first port in bucket b has AT_HEAD - b before it."""
 BY_TAIL, BY_TWIN = -1, -2
 """In place of a link: the target's own edge begins here, or its twin does."""
+SAME_POCKET = -2
+"""In place of an edge: the way may stay in a pocket, of which the core knows nothing."""
 
 
-def guided(first: Ints, links: NDArray[np.void], from_s: Floats, to_s: Floats) -> tuple[Any, ...]:
-    """What the search reads and writes, as its `guide`.
+class Guide(NamedTuple):
+    """What leads a search through the core; p ports, c of them in the core."""
+
+    marks: NDArray[np.uint16]
+    """(p, 2 LANDMARKS) times from and to the landmarks, in steps: the latter turned round, so that what a port's marks
+    have more than those of an origin is how far it is from there."""
+    step_s: float
+    """Of the marks, which are rounded down."""
+    aim: NDArray[np.uint16]
+    """(1, 2 LANDMARKS) room for the marks of an origin."""
+    ports: NDArray[np.void]
+    """(c + 1,) of `PORT`; the last is none: what would be written to the neighbour of a port that has none goes there,
+    without a look."""
+    own_marks: NDArray[np.uint16]
+    """(c + 1, ...) the same memory, as marks."""
+    links: NDArray[np.void]
+    """Of `LINK`, the same memory and more."""
+    link_m: Floats
+    """Metres, by link."""
+    link_port: Ints
+    """Where it leads in the core, by link."""
+    port_of: Ints
+    """(c,) the ports of the core."""
+    pocket: Ints
+    """(p,) NONE in the core."""
+    outward: NDArray[np.void]
+    """(p, GATES) of `LINK`: ways to gates ..."""
+    inward: NDArray[np.void]
+    """... and from them, as `core.measure` has them."""
+    outward_m: Floats
+    inward_m: Floats
+    """(p, GATES) their metres."""
+    goal_s: Floats
+    """(2 GATES,) room for the seconds from an origin to its gates."""
+
+
+def laid_out(first: Ints, links: NDArray[np.void], marks: NDArray[np.uint16]) -> tuple[Any, Any, Any]:
+    """Put what a search needs of each port beside each other: `ports`, `own_marks` and `links` of `Guide`.
 
     Args:
-        first: (p + 1,) and links: (l,) of `LINK`, the edges that enter each port.
-        from_s: (p, at most LANDMARKS) seconds from each landmark to each port, and to_s: from each port to each
-            landmark; infinite where there is no way.
-
-    Returns:
-        (p + 1, 64) of uint16, (p + 1,) of `PORT` and (8 p + 8 + ...) of `LINK`: three views of the same memory, whose
-        last port is none: what would be written to the neighbour of a port that has none goes there, without a look.
-        Then the seconds of one step of the times from and to the landmarks, which are rounded down, and (1, 16) of
-        uint16, room for those of a goal.
+        first: (c + 1,) and links: (l,) of `LINK`, those that enter each port; its own begin at first[i].
+        marks: (c, 2 LANDMARKS)
     """
     n, degree = len(first), np.append(np.diff(first), 0)
     has_more = degree > OWN_LINKS
     size = LINES * n + int(degree[has_more].sum())
-    memory = np.zeros(size + LINES, LINK)
-    begin = -memory.ctypes.data % PORT.itemsize // LINK.itemsize
+    memory = np.zeros(size + LINE // LINK.itemsize, LINK)
+    begin = -memory.ctypes.data % LINE // LINK.itemsize
     own = memory[begin : begin + size]
-    table, ports = own[: LINES * n].view(np.uint16).reshape(n, -1), own[: LINES * n].view(PORT)
+    ports = own[: LINES * n].view(PORT)
+    own_marks = own[: LINES * n].view(np.uint16).reshape(n, -1)
+    own_marks[:-1, : 2 * LANDMARKS] = marks
+    ports["first"] = LINES * np.arange(n) + FIRST_LINK
+    ports["first"][has_more] = LINES * n + np.cumsum(degree[has_more]) - degree[has_more]
+    ports["degree"] = degree
+    own[places(ports["first"], first)] = links
+    return ports, own_marks, own
 
+
+def places(begin: Ints, first: Ints) -> Ints:
+    """(l,) where each link lies, if those of port i, which are first[i]:first[i + 1], lie from begin[i] on."""
+    degree = np.diff(first)
+    return np.repeat(begin[: len(degree)] - first[:-1], degree) + np.arange(first[-1])
+
+
+def marked(from_s: Floats, to_s: Floats) -> tuple[NDArray[np.uint16], float]:
+    """`marks` and `step_s` of `Guide`.
+
+    Args:
+        from_s: (p, at most LANDMARKS) seconds from each landmark to each port, and to_s: from each port to each
+            landmark; infinite where there is no way.
+    """
     longest_s = max((float(s.max(where=np.isfinite(s), initial=0.0)) for s in (from_s, to_s)), default=0.0)
     step_s = longest_s / (LONGEST - 1) or 1.0
     steps_from, steps_to = (np.minimum(s / step_s, INFINITE).astype(np.uint16) for s in (from_s, to_s))
-    # from a goal a port is at least as far as its time from a landmark exceeds the goal's, and as the time of the goal
-    # to one exceeds the port's: the latter is turned round, so that both are the same difference
-    table[:-1, : from_s.shape[1]] = steps_from
-    table[:-1, LANDMARKS : LANDMARKS + to_s.shape[1]] = INFINITE - steps_to
-
-    # whoever has fewer links has some to itself, of no time, which change nothing: where all have as many, the
-    # processor guesses right how often a loop goes round
-    own[: LINES * n].reshape(n, LINES)[:, FIRST_LINK:]["other"] = np.arange(n)[:, None]
-    ports["first"] = LINES * np.arange(n) + FIRST_LINK
-    ports["first"][has_more] = LINES * n + np.cumsum(degree[has_more]) - degree[has_more]
-    ports["last"] = ports["first"] + np.where(has_more, degree, OWN_LINKS)
-    own[np.repeat(ports["first"] - first, degree) + np.arange(len(links))] = links
-    return table, ports, own, step_s, np.zeros((1, 2 * LANDMARKS), np.uint16)
+    # a port is at least as far from an origin as its time from a landmark exceeds the origin's, and as the time of the
+    # origin to one exceeds the port's: the latter is turned round, so that both are the same difference
+    marks = np.zeros((len(from_s), 2 * LANDMARKS), np.uint16)
+    marks[:, : from_s.shape[1]] = steps_from
+    marks[:, LANDMARKS : LANDMARKS + to_s.shape[1]] = INFINITE - steps_to
+    return marks, step_s
 
 
-@compiled
+@lean
 def begin_search(buckets: Any, counter: Any) -> int:
     """Empty the buckets; the number of a new search."""
     for bucket in range(counter[1], min(counter[2], counter[1] + BUCKETS - 1) + 1):
@@ -98,7 +148,7 @@ def begin_search(buckets: Any, counter: Any) -> int:
     return int(counter[0])
 
 
-@compiled
+@lean
 def _enter(ports: Any, buckets: Any, i: int, slot: int) -> None:
     """Put a port into a bucket."""
     after = buckets[slot]
@@ -108,7 +158,7 @@ def _enter(ports: Any, buckets: Any, i: int, slot: int) -> None:
     buckets[slot] = i
 
 
-@compiled
+@lean
 def _leave(ports: Any, buckets: Any, i: int) -> None:
     """Take a port out of its bucket."""
     after, before = ports[i]["next"], ports[i]["before"]
@@ -120,38 +170,56 @@ def _leave(ports: Any, buckets: Any, i: int) -> None:
     ports[i]["before"] = NOT_WAITING
 
 
-@compiled
-def _ahead_s(guide: Any, port: int, goals: Any, goal: int) -> float:
-    """A lower bound on the seconds from a goal to a port, a step less than the marks say, as they were rounded down."""
-    steps = most_above(guide[0], port, goals, goal)
-    return max(steps - 1, 0) * guide[3] if steps <= LONGEST else np.inf
+@lean
+def _take_aim(ends: Any, road: Any, guide: Any, edge: int, share: float) -> None:
+    """Note the marks of an origin, by the ends of its edge: rather too near the landmarks than too far from them, and
+    no farther than LONGEST."""
+    marks, aim, twin = guide.marks, guide.aim, ends[edge, TWIN]
+    tail, head = ends[edge, TAIL], ends[edge, HEAD]
+    come = _steps(np.ceil(part_s(share, road[edge, SECONDS]) / guide.step_s))
+    leave = _steps(np.floor(part_s(1.0 - share, road[edge, SECONDS]) / guide.step_s))
+    other_tail, other_head, other_come, other_leave = tail, head, come, leave
+    if twin >= 0:
+        other_tail, other_head = ends[twin, TAIL], ends[twin, HEAD]
+        other_come = _steps(np.ceil(part_s(1.0 - share, road[twin, SECONDS]) / guide.step_s))
+        other_leave = _steps(np.floor(part_s(share, road[twin, SECONDS]) / guide.step_s))
+    for i in range(LANDMARKS):
+        aim[0, i] = min(marks[tail, i] + come, marks[other_tail, i] + other_come, INFINITE)
+    for i in range(LANDMARKS, 2 * LANDMARKS):
+        mark, other = marks[head, i], marks[other_head, i]
+        least = INFINITE - LONGEST if mark > 0 or other > 0 else 0
+        aim[0, i] = max(mark - leave, other - other_leave, least)
 
 
-@compiled
+@lean
+def _steps(steps: float) -> int:
+    return int(min(steps, float(INFINITE)))
+
+
+@lean
+def _ahead_s(marks: Any, port: int, aim: Any, step_s: float) -> float:
+    """A lower bound on the seconds from the origin that was aimed at to a port, a step less than the marks say, as they
+    were rounded down."""
+    steps = most_above(marks, port, aim, 0)
+    return max(steps - 1, 0) * step_s if steps <= LONGEST else np.inf
+
+
+@lean
 def bound_s(ends: Any, road: Any, guide: Any, target_edge: int, target_m: float, edge: int, offset_m: float) -> float:
     """A lower bound on the seconds on the road from one position to another."""
     back = ends[target_edge, TWIN]
     if edge == target_edge or edge == back or ends[edge, TWIN] == target_edge:
         return 0.0
-    share, target_share = offset_m / road[edge, METRES], target_m / road[target_edge, METRES]
-    least = np.inf
-    for leave in range(2):
-        out = edge if leave == 0 else ends[edge, TWIN]
-        if out < 0:
-            break
-        goal = ends[out, HEAD]
-        left_s = part_s(1.0 - share if leave == 0 else share, road[out, SECONDS])
-        for enter in range(2):
-            into = target_edge if enter == 0 else back
-            if into < 0:
-                break
-            port = ends[into, TAIL]
-            rest_s = part_s(target_share if enter == 0 else 1.0 - target_share, road[into, SECONDS])
-            least = min(least, left_s + rest_s + _ahead_s(guide, port, guide[0], goal))
+    _take_aim(ends, road, guide, edge, offset_m / road[edge, METRES])
+    share = target_m / road[target_edge, METRES]
+    least = part_s(share, road[target_edge, SECONDS]) + _ahead_s(guide.marks, ends[target_edge, TAIL], guide.aim, guide.step_s)
+    if back >= 0:
+        rest_s = part_s(1.0 - share, road[back, SECONDS])
+        least = min(least, rest_s + _ahead_s(guide.marks, ends[back, TAIL], guide.aim, guide.step_s))
     return least
 
 
-@compiled
+@lean
 def seek(
     ends: Any,
     road: Any,
@@ -164,158 +232,202 @@ def seek(
     edge: int,
     offset_m: float,
     limit_s: float,
-) -> tuple[float, int]:
-    """The seconds of the fastest way from one position to another, and the edge by whose end it leaves, NONE where it
-    stays in the street; infinity where it takes longer than `limit_s` or there is none. `lay` tells the way.
+) -> tuple[float, int, int]:
+    """The seconds of the fastest way from one position to another, the edge by whose end it leaves, NONE where it stays
+    in the street, and the gate by which it comes to the core; infinity where it takes longer than `limit_s` or there is
+    none. `lay` tells the way.
 
-    `guide` is of `guided`, `bucket_s` and what works with it as `geodata.search.nearest` has them.
+    Where the way may stay in a pocket, the edge is SAME_POCKET: this search cannot tell.
+    `bucket_s` and what works with it are as `geodata.search.nearest` has them.
     """
-    table, ports, links, _, goals = guide
+    ports, own_marks, links, pockets = guide.ports, guide.own_marks, guide.links, guide.pocket
+    aim, step_s, goal_s, outward, inward = guide.aim, guide.step_s, guide.goal_s, guide.outward, guide.inward
     now = begin_search(buckets, counter)
     share, target_share = offset_m / road[edge, METRES], target_m / road[target_edge, METRES]
     best = direct_s(ends, road, edge, share, target_edge, target_share)
-    twin = ends[edge, TWIN]
-    goal, goal_s = ends[edge, HEAD], part_s(1.0 - share, road[edge, SECONDS])
-    twin_goal, twin_s = goal, np.inf
-    if twin >= 0:
-        twin_goal, twin_s = ends[twin, HEAD], part_s(share, road[twin, SECONDS])
-    for i in range(2 * LANDMARKS):
-        goals[0, i] = max(table[goal, i], table[twin_goal, i])
-    left_s = min(goal_s, twin_s)
-    worst = min(best, limit_s, FINITE_S) - left_s
-    per_s = 1.0 / bucket_s
-    waiting = 0
-    bucket, last = np.int64(2**31 - 1), np.int64(-1)
+    worst = min(best, limit_s, FINITE_S)
+    _take_aim(ends, road, guide, edge, share)
+
+    n_goals = 0
+    pocket = other_pocket = NONE
+    for side in range(2):
+        out = edge if side == 0 else ends[edge, TWIN]
+        if out < 0:
+            break
+        port, left_s = ends[out, HEAD], part_s(1.0 - share if side == 0 else share, road[out, SECONDS])
+        pocket, other_pocket = pockets[port], pocket
+        for k in range(GATES):
+            way_out = outward[port, k]
+            i = way_out["other"]
+            if i < 0:
+                break
+            seconds = left_s + way_out["s"]
+            goal = ports[i]
+            if goal["search"] == now:
+                goal_s[goal["goal"] - 1] = min(goal_s[goal["goal"] - 1], seconds)
+            else:
+                goal_s[n_goals] = seconds
+                n_goals += 1
+                goal["search"], goal["goal"], goal["s"], goal["before"] = now, n_goals, np.inf, NOT_WAITING
+
+    # the target counts as a port whose links are the ways from its gates
+    first_j = j_end = ports[NONE]["first"]
     for side in range(2):
         into = target_edge if side == 0 else ends[target_edge, TWIN]
         if into < 0:
             break
-        i = ends[into, TAIL]
-        seconds = part_s(target_share if side == 0 else 1.0 - target_share, road[into, SECONDS])
-        key = seconds + _ahead_s(guide, i, goals, 0)
-        port = ports[i]
-        known = port["search"] == now
-        if key > worst or (known and port["s"] <= seconds):
-            continue
-        if known:
-            _leave(ports, buckets, i)
-            waiting -= 1
-        port["search"] = now
-        port["s"] = seconds
-        port["via"] = BY_TAIL if side == 0 else BY_TWIN
-        at = np.int64(key * per_s)
-        _enter(ports, buckets, i, at & (BUCKETS - 1))
-        waiting += 1
-        bucket, last = min(bucket, at), max(last, at)
-
-    counter[1] = bucket
-    while waiting > 0:
-        slot = bucket & (BUCKETS - 1)
-        i = buckets[slot]
-        if i < 0:
-            bucket += 1
-            if bucket * bucket_s > worst:
+        port = ends[into, TAIL]
+        rest_s = part_s(target_share if side == 0 else 1.0 - target_share, road[into, SECONDS])
+        if pockets[port] >= 0 and (pockets[port] == pocket or pockets[port] == other_pocket):
+            return np.inf, SAME_POCKET, NONE
+        for k in range(GATES):
+            way_in = inward[port, k]
+            if way_in["other"] < 0:
                 break
-            continue
-        port = ports[i]
-        after = port["next"]
-        buckets[slot] = after
-        ports[after]["before"] = AT_HEAD - slot
-        port["before"] = NOT_WAITING
-        waiting -= 1
-        reached = port["s"]
-        if i == goal and reached + goal_s < best:
-            best = reached + goal_s
-            worst = min(worst, best - left_s)
-        if i == twin_goal and reached + twin_s < best:
-            best = reached + twin_s
-            worst = min(worst, best - left_s)
-        for j in range(port["first"], port["last"]):
-            other = links[j]["other"]
-            beyond = ports[other]
+            link = links[j_end]
+            link["s"], link["other"], link["edge"] = rest_s + way_in["s"], way_in["other"], side * GATES + k
+            j_end += 1
+
+    per_s = 1.0 / bucket_s
+    waiting = 0
+    reached = 0.0
+    bucket, least, last = np.int64(0), np.int64(2**31 - 1), np.int64(-1)
+    while True:
+        for j in range(first_j, j_end):
+            i = links[j]["other"]
             seconds = reached + links[j]["s"]
-            known = beyond["search"] == now
-            if known and seconds >= beyond["s"]:
+            port = ports[i]
+            known = port["search"] == now
+            if known and seconds >= port["s"]:
                 continue
-            key = seconds + _ahead_s(guide, other, goals, 0)
-            if key <= worst:
-                if known and beyond["before"] != NOT_WAITING:
-                    _leave(ports, buckets, other)
-                    waiting -= 1
-                beyond["search"] = now
-                beyond["s"] = seconds
-                beyond["via"] = j
-                # rounding must not put it into a bucket that is done with
-                at = max(np.int64(key * per_s), bucket)
-                _enter(ports, buckets, other, at & (BUCKETS - 1))
-                waiting += 1
-                last = max(last, at)
-                for next_j in range(beyond["first"], beyond["last"]):
-                    fetch_soon(ports, links[next_j]["other"])
-    counter[2] = last
+            key = seconds + _ahead_s(own_marks, i, aim, step_s)
+            if not key <= worst:
+                continue
+            if not known:
+                port["search"], port["goal"] = now, 0
+            elif port["before"] != NOT_WAITING:
+                _leave(ports, buckets, i)
+                waiting -= 1
+            port["s"], port["via"] = seconds, j
+            goal = port["goal"]
+            if goal > 0:
+                best = min(best, seconds + goal_s[goal - 1])
+                worst = min(worst, best)
+            # rounding must not put it into a bucket that is done with
+            at = max(np.int64(key * per_s), bucket)
+            _enter(ports, buckets, i, at & (BUCKETS - 1))
+            waiting += 1
+            least, last = min(least, at), max(last, at)
+            for next_j in range(port["first"], port["first"] + port["degree"]):
+                fetch_soon(ports, links[next_j]["other"])
+        if waiting == 0:
+            break
+        bucket = max(bucket, least)
+        while buckets[bucket & (BUCKETS - 1)] < 0:
+            bucket += 1
+        if bucket * bucket_s > worst:
+            break
+        i = buckets[bucket & (BUCKETS - 1)]
+        _leave(ports, buckets, i)
+        waiting -= 1
+        reached, first_j = ports[i]["s"], ports[i]["first"]
+        j_end = first_j + ports[i]["degree"]
+    counter[1], counter[2] = least, last
 
     if not best <= limit_s:
-        return np.inf, NONE
-    start = NONE
+        return np.inf, NONE, NONE
     seconds = direct_s(ends, road, edge, share, target_edge, target_share)
-    if ports[goal]["search"] == now and ports[goal]["s"] + goal_s < seconds:
-        seconds = ports[goal]["s"] + goal_s
-        start = edge
-    if ports[twin_goal]["search"] == now and ports[twin_goal]["s"] + twin_s < seconds:
-        seconds = ports[twin_goal]["s"] + twin_s
-        start = twin
-    return seconds, start
+    start = gate = NONE
+    for side in range(2):
+        out = edge if side == 0 else ends[edge, TWIN]
+        if out < 0:
+            break
+        port, left_s = ends[out, HEAD], part_s(1.0 - share if side == 0 else share, road[out, SECONDS])
+        for k in range(GATES):
+            i = outward[port, k]["other"]
+            if i < 0:
+                break
+            whole = ports[i]["s"] + (left_s + outward[port, k]["s"])
+            if ports[i]["search"] == now and whole < seconds:
+                seconds, start, gate = whole, out, i
+    return seconds, start, gate
 
 
-@compiled
-def lay(
-    ends: Any,
-    road: Any,
-    guide: Any,
-    path: Any,
-    start: int,
-    target_edge: int,
-    target_m: float,
-    edge: int,
+@lean
+def way_m(
+    ends: Any, road: Any, guide: Any, start: int, gate: int, target_edge: int, target_m: float, edge: int,
     offset_m: float,
-) -> tuple[int, float, float, float]:
-    """The way that the last `seek` found, which leaves by the end of `start`: fills `path` with its edges.
-
-    Returns their number, the share of the first where it begins, the share of the last where it ends, and metres.
-    """
-    _, ports, links, _, _ = guide
+) -> float:  # fmt: skip
+    """Metres of the way that the last `seek` found, which leaves by the end of `start` and by a gate."""
     share, target_share = offset_m / road[edge, METRES], target_m / road[target_edge, METRES]
     if start < 0:
-        return lay_direct(ends, road, path, edge, share, target_edge, target_share)  # type: ignore[no-any-return]
-    begin = share if start == edge else 1.0 - share
+        if edge != target_edge:
+            share = 1.0 - share
+        return float(abs(target_share - share) * road[target_edge, METRES])
+    port = ends[start, HEAD]
+    metres = (1.0 - share if start == edge else share) * road[start, METRES]
+    metres += guide.outward_m[port, _gate_at(guide.outward, port, gate)]
+    from_target = guide.ports[NONE]["first"]
+    via = guide.ports[gate]["via"]
+    while not from_target <= via < from_target + 2 * GATES:
+        metres += guide.link_m[via]
+        via = guide.ports[guide.link_port[via]]["via"]
+    side, k = divmod(guide.links[via]["edge"], GATES)
+    into = target_edge if side == 0 else ends[target_edge, TWIN]
+    metres += guide.inward_m[ends[into, TAIL], k]
+    return float(metres + (target_share if side == 0 else 1.0 - target_share) * road[into, METRES])
+
+
+@lean
+def lay(
+    ends: Any, road: Any, guide: Any, path: Any, start: int, gate: int, target_edge: int, target_m: float, edge: int,
+    offset_m: float,
+) -> tuple[int, float, float]:  # fmt: skip
+    """The way that the last `seek` found, which leaves by the end of `start` and by a gate: fills `path` with its edges.
+
+    Returns their number, the share of the first where it begins and the share of the last where it ends.
+    """
+    share, target_share = offset_m / road[edge, METRES], target_m / road[target_edge, METRES]
+    if start < 0:
+        count, begin, end, _ = lay_direct(ends, road, path, edge, share, target_edge, target_share)
+        return count, begin, end
     path[0] = start
-    metres = (1.0 - begin) * road[start, METRES]
-    count = 1
-    via = ports[ends[start, HEAD]]["via"]
-    while via >= 0:
-        e = links[via]["edge"]
-        path[count] = e
+    count = _pass_pocket(ends, guide, path, 1, gate)
+    from_target = guide.ports[NONE]["first"]
+    via = guide.ports[gate]["via"]
+    while not from_target <= via < from_target + 2 * GATES:
+        path[count] = guide.links[via]["edge"]
+        gate = guide.link_port[via]
+        count = _pass_pocket(ends, guide, path, count + 1, gate)
+        via = guide.ports[gate]["via"]
+    side = guide.links[via]["edge"] // GATES
+    into = target_edge if side == 0 else ends[target_edge, TWIN]
+    port, last = ends[into, TAIL], count
+    while port != guide.port_of[gate]:
+        path[last] = guide.inward[port, _gate_at(guide.inward, port, gate)]["edge"]
+        port = ends[path[last], TAIL]
+        last += 1
+    # these were found from the target
+    for i in range((last - count) // 2):
+        path[count + i], path[last - 1 - i] = path[last - 1 - i], path[count + i]
+    path[last] = into
+    return last + 1, share if start == edge else 1.0 - share, target_share if side == 0 else 1.0 - target_share
+
+
+@lean
+def _pass_pocket(ends: Any, guide: Any, path: Any, count: int, gate: int) -> int:
+    """Go on from the end of the path's last edge to a gate of the pocket there; how many edges the path has then."""
+    port = ends[path[count - 1], HEAD]
+    while port != guide.port_of[gate]:
+        path[count] = guide.outward[port, _gate_at(guide.outward, port, gate)]["edge"]
+        port = ends[path[count], HEAD]
         count += 1
-        metres += road[e, METRES]
-        # its own links lie beside a port, and need no look at the edge
-        via = ports[via // LINES if via < LINES * len(ports) else ends[e, HEAD]]["via"]
-    end = target_share
-    path[count] = target_edge
-    if via == BY_TWIN:
-        end = 1.0 - target_share
-        path[count] = ends[target_edge, TWIN]
-    return count + 1, begin, end, metres + end * road[target_edge, METRES]
+    return count
 
 
-@compiled
-def way(
-    ends: Any, road: Any, guide: Any, bucket_s: float, buckets: Any, counter: Any, path: Any,
-    target_edge: int, target_m: float, edge: int, offset_m: float,
-) -> tuple[int, float, float, float, float]:  # fmt: skip
-    """The fastest way from one position to another: fills `path`. Returns as `lay`, and seconds on the road; no edges
-    where there is none."""
-    seconds, start = seek(ends, road, guide, bucket_s, buckets, counter, target_edge, target_m, edge, offset_m, np.inf)
-    if seconds == np.inf:
-        return 0, 0.0, 0.0, 0.0, np.inf
-    count, begin, end, metres = lay(ends, road, guide, path, start, target_edge, target_m, edge, offset_m)
-    return count, begin, end, metres, seconds
+@lean
+def _gate_at(gates: Any, port: int, gate: int) -> int:
+    k = 0
+    while gates[port, k]["other"] != gate:
+        k += 1
+    return k

@@ -18,7 +18,7 @@ from geodata.driving import OBEY_ALL, DriveGraph, DrivingRules
 from geodata.keeping import AWAY_ENTRIES, HOME_ENTRIES, SPOKE, keep_nearest, n_kept
 from geodata.kept import FROM_HEAD, FROM_TAIL, WAY, nearest_kept, trace_home
 from geodata.network import Floats, Ints, RoadNetwork
-from geodata.pair import BUCKETS, LANDMARKS, LINK, guided, way
+from geodata.pair import BUCKETS, LANDMARKS, LINK
 from geodata.positions import Position, Positions
 from geodata.speeds import HOUR_S, HOURS_A_WEEK, Slowdown, SpeedProfile, Speeds
 from geodata.spread import spread
@@ -30,8 +30,8 @@ BUCKET_S = 2.0
 """What waits in a search is sorted so finely. Measured."""
 PERIODS = 24
 """So many are held ready, a day of hours that all differ; each takes 130 MB at 120,000 nodes with kept times."""
-CHORD, LEAST_S_PER_M, GUIDE, NODES = 4, 5, 6, 8
-"""Places among the first arguments of the searches: chords, the least seconds a metre, landmarks, nodes."""
+CHORD, LEAST_S_PER_M, GUIDE = 4, 5, 6
+"""Places among the first arguments of the searches: chords, the least seconds a metre, the guide."""
 
 
 class Links(NamedTuple):
@@ -73,9 +73,7 @@ class Period:
             *self.inward[:2], drive.ends, self.road, drive.chord, self._least_s_per_m(), (), bucket_s, *scratch[:3],
             scratch.path,
         )  # fmt: skip
-        """The first arguments of the searches for the nearest, once there are landmarks."""
-        self.pair: tuple[Any, ...] = ()
-        """The first arguments of `way`, then."""
+        """The first arguments of the searches, once there is a guide."""
         self.near: tuple[Any, ...] = ()
         self.home: tuple[Any, ...] = ()
         """The first arguments of `nearest_kept` and of `trace_home`, once they are kept."""
@@ -86,9 +84,10 @@ class Period:
         far = crow_m > 0
         return float((self.time_s[far] / crow_m[far]).min(initial=np.inf)) if far.any() else 0.0
 
-    def set_landmarks(self) -> None:
-        """Measure the times from and to the landmarks, once: the ports that lie farthest out in some directions."""
-        if self.pair:
+    def set_guide(self) -> None:
+        """Measure, once, the core and the times from and to the landmarks: the ports that lie farthest out in some
+        directions."""
+        if self.graph[GUIDE]:
             return
         ports = np.unique(self.inward.record["other"])
         turn = 2 * np.pi * np.arange(LANDMARKS) / LANDMARKS
@@ -99,9 +98,8 @@ class Period:
             np.column_stack([none, *(spread(*links, seed, np.zeros(1), np.inf) for seed in seeds[:, None])])
             for links in (self.outward, self.inward)
         )
-        guide = guided(*self.inward[:2], from_s, to_s)
+        guide = self._drive.core.guide(self.inward[:2], self.outward[:2], self._drive.length_m, from_s, to_s)
         self.graph = (*self.graph[:GUIDE], guide, *self.graph[GUIDE + 1 :])
-        self.pair = (*self.graph[2:4], *self.graph[GUIDE:NODES], *self.graph[NODES + 1 :])
 
     @cached_property
     def outward(self) -> Links:
@@ -242,8 +240,8 @@ class RoadTravel:
         if self.anchors is None:
             raise ValueError("no anchors were given to drive home to")
         period = self.period(hour)
-        period.set_landmarks()
-        return self._home(period, self.anchors), period.pair
+        period.set_guide()
+        return self._home(period, self.anchors), period.graph
 
     @property
     def path(self) -> Ints:
@@ -260,7 +258,7 @@ class RoadTravel:
         if not period.near:
             mark = np.zeros(len(period.time_s), np.int32)
             period.near = self._keep(period, anchors, period.outward, mark, 1, AWAY_ENTRIES), len(anchors)
-            period.set_landmarks()
+            period.set_guide()
         return period.near
 
     def _home(self, period: Period, anchors: Positions) -> tuple[Any, ...]:
@@ -355,7 +353,7 @@ class RoadTravel:
     ) -> tuple[Rows, Floats, Floats]:
         """The answer of `nearest`, and the drives of all candidates, of which those of the best are told."""
         period = self.period(hour)
-        period.set_landmarks()
+        period.set_guide()
         best, cost, drive = np.empty(k, np.int64), np.empty(k), np.empty((len(rows), 2))
         rows = np.asarray(rows, np.int64)
         asked = target.edge, target.offset_m, rows, positions.edge, positions.offset_m, delay_s, slowness
@@ -404,8 +402,8 @@ class RoadTravel:
             NoWayError: closures leave none.
         """
         period = self.period(hour)
-        period.set_landmarks()
-        count, begin, end, metres, road_s = way(*period.pair, *target, *origin)
+        period.set_guide()
+        count, begin, end, metres, road_s = search.way(*period.graph, *target, *origin)
         if not count:
             raise NoWayError(f"no open way from {origin} to {target}")
         return Route(self._edges_of_path(count), begin, end, road_s, metres)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from geodata.along import HEAD, METRES, SECONDS, TAIL, TWIN, crow_s, direct_s, lay_direct, part_s
 from geodata.compiled import compiled, fetch_soon
 from geodata.network import Ints
-from geodata.pair import BUCKETS, BY_TAIL, BY_TWIN, NONE, NOT_WAITING, begin_search, bound_s, lay, seek
+from geodata.pair import BUCKETS, NONE, NOT_WAITING, SAME_POCKET, begin_search, bound_s, lay, seek, way_m
 
 NODE = np.dtype(
     [("s", "f8"), ("search", "i4"), ("via", "i4"), ("leave", "i4"), ("next", "i4"), ("before", "i4"), ("bucket", "i4")]
@@ -26,6 +26,8 @@ NODE = np.dtype(
 """What a search for many knows of a node: seconds, the number of the search that this is from, the edge by which it was
 reached, the first of the candidates that leave by it; in its bucket the next node and the one before, and the bucket's
 number."""
+BY_TAIL, BY_TWIN = -1, -2
+"""In place of an edge: the target's own begins here, or its twin does."""
 TRIES = 8
 """So many candidates are searched for one by one; if that does not settle it, one search for all will. Measured."""
 ROUNDING_S = 1e-6
@@ -314,7 +316,7 @@ def nearest_with_drives(
 
     Candidates are searched for one by one, the nearest first: as the crow flies, but whoever is nearest by that is
     bounded by the landmarks before it is searched for (ever tighter bounds: Seidl and Kriegel 1998, "Optimal multi-step
-    k-nearest neighbor search"; `guide` is of `geodata.pair.guided`). After some tries all that is left is searched for
+    k-nearest neighbor search"; `guide` is a `geodata.pair.Guide`). After some tries all that is left is searched for
     at once. A candidate that lies in the same street as the target is nearest of all.
     """
     n = len(rows)
@@ -350,17 +352,15 @@ def nearest_with_drives(
         tries += 1
         bound[at] = np.inf
         limit_s = (worst - delay_s[row]) / slowness[row] + ROUNDING_S
-        seconds, start = seek(
-            ends, road, guide, bucket_s, buckets, counter, target_edge, target_m, edge[row], offset_m[row], limit_s
-        )
+        seconds, metres = _drive(
+            first, links, ends, road, guide, bucket_s, nodes, buckets, counter, path, target_edge, target_m, edge[row],
+            offset_m[row], limit_s,
+        )  # fmt: skip
         cost = delay_s[row] + slowness[row] * seconds
         if cost <= limit and cost < np.inf:
             n_best = offer(best, best_cost, n_best, row, cost)
             if is_among(best, n_best, row):
-                drive[at, 0] = seconds
-                _, _, _, drive[at, 1] = lay(
-                    ends, road, guide, path, start, target_edge, target_m, edge[row], offset_m[row]
-                )
+                drive[at, 0], drive[at, 1] = seconds, metres
     left = rows[bound <= worst]
     n_best = nearest(
         first, links, ends, road, bucket_s, nodes, buckets, counter, target_edge, target_m, left,
@@ -381,3 +381,63 @@ def is_among(best: Any, n_best: int, row: int) -> bool:
     for i in range(n_best):
         found = found or best[i] == row
     return found
+
+
+@compiled
+def _drive(
+    first: Any, links: Any, ends: Any, road: Any, guide: Any, bucket_s: float, nodes: Any, buckets: Any, counter: Any,
+    path: Any, target_edge: int, target_m: float, edge: int, offset_m: float, limit_s: float,
+) -> tuple[float, float]:  # fmt: skip
+    """Seconds and metres of the fastest way from one position to another; infinite beyond the limit."""
+    seconds, start, gate = seek(
+        ends, road, guide, bucket_s, buckets, counter, target_edge, target_m, edge, offset_m, limit_s
+    )
+    if start == SAME_POCKET:
+        _, _, _, metres, seconds = _way_about(
+            first, links, ends, road, bucket_s, nodes, buckets, counter, path, target_edge, target_m, edge, offset_m,
+            limit_s,
+        )  # fmt: skip
+        return seconds, metres
+    if seconds == np.inf:
+        return seconds, np.inf
+    return seconds, way_m(ends, road, guide, start, gate, target_edge, target_m, edge, offset_m)
+
+
+@compiled
+def way(
+    first: Any, links: Any, ends: Any, road: Any, chord: Any, least_s_per_m: float, guide: Any, bucket_s: float,
+    nodes: Any, buckets: Any, counter: Any, path: Any, target_edge: int, target_m: float, edge: int, offset_m: float,
+) -> tuple[int, float, float, float, float]:  # fmt: skip
+    """The fastest way from one position to another: fills `path`. Returns as `trace`; no edges where there is none."""
+    seconds, start, gate = seek(
+        ends, road, guide, bucket_s, buckets, counter, target_edge, target_m, edge, offset_m, np.inf
+    )
+    if start == SAME_POCKET:
+        return _way_about(  # type: ignore[no-any-return]
+            first, links, ends, road, bucket_s, nodes, buckets, counter, path, target_edge, target_m, edge, offset_m,
+            np.inf,
+        )  # fmt: skip
+    if seconds == np.inf:
+        return 0, 0.0, 0.0, 0.0, np.inf
+    count, begin, end = lay(ends, road, guide, path, start, gate, target_edge, target_m, edge, offset_m)
+    metres = way_m(ends, road, guide, start, gate, target_edge, target_m, edge, offset_m)
+    return count, begin, end, metres, seconds
+
+
+@compiled
+def _way_about(
+    first: Any, links: Any, ends: Any, road: Any, bucket_s: float, nodes: Any, buckets: Any, counter: Any, path: Any,
+    target_edge: int, target_m: float, edge: int, offset_m: float, limit_s: float,
+) -> tuple[int, float, float, float, float]:  # fmt: skip
+    """The fastest way to somewhere about, where the core does not help: as `way`, by `nearest`."""
+    one, best = np.zeros(1, np.int64), np.empty(1, np.int64)
+    here, here_m, none, same = np.full(1, edge, np.int32), np.full(1, offset_m), np.zeros(1), np.ones(1)
+    found = nearest(
+        first, links, ends, road, bucket_s, nodes, buckets, counter, target_edge, target_m, one, here, here_m, none,
+        same, best, np.empty(1), 0, limit_s,
+    )  # fmt: skip
+    if not found:
+        return 0, 0.0, 0.0, 0.0, np.inf
+    return trace(  # type: ignore[no-any-return]
+        ends, road, nodes, counter, path, target_edge, target_m, edge, offset_m
+    )

@@ -36,7 +36,7 @@ from dispatch.units import UnitState
 from geodata.compiled import compiled, is_kept
 from geodata.kept import trace_home
 from geodata.network import Bools, Floats, Ints
-from geodata.pair import way
+from geodata.search import way
 
 IDLE, TURN_OUT, TRAVELLING, ON_SCENE, RETURNING, PATROLLING = (
     int(UnitState.IDLE),
