@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from geodata.compiled import compiled
+from geodata.compiled import lean
 
 TAIL, HEAD, TWIN = 0, 1, 2
 """Columns of `ends`, which has a row an edge; -1 as twin: none that may be driven."""
@@ -20,13 +20,13 @@ SLACK_S = 0.1
 """Chords are kept in single precision; the bounds are lower by more than that can err."""
 
 
-@compiled
+@lean
 def part_s(share: float, edge_s: float) -> float:
     """Seconds along a share of an edge; none along no share, even of a closed edge, whose time is infinite."""
     return share * edge_s if share > 0.0 else 0.0
 
 
-@compiled
+@lean
 def direct_s(ends: Any, road: Any, edge: int, share: float, target_edge: int, target_share: float) -> float:
     """Seconds along the street that two positions share; infinity where they share none, or it is one-way against."""
     back = ends[target_edge, TWIN]
@@ -43,7 +43,7 @@ def direct_s(ends: Any, road: Any, edge: int, share: float, target_edge: int, ta
     return seconds
 
 
-@compiled
+@lean
 def lay_direct(
     ends: Any, road: Any, path: Any, edge: int, share: float, target_edge: int, target_share: float
 ) -> tuple[int, float, float, float]:
@@ -57,7 +57,7 @@ def lay_direct(
     return 1, share, target_share, (target_share - share) * road[target_edge, METRES]
 
 
-@compiled
+@lean
 def crow_s(chord: Any, least_s_per_m: float, edge: int, offset_m: float, target_edge: int, target_m: float) -> float:
     """A lower bound on the seconds on the road from one position to another: straight, as if each edge were its chord,
     at the least time that any edge takes for a metre of it."""

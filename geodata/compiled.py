@@ -36,7 +36,7 @@ _keep_by_source()
 
 def compiled(function: Any) -> Any:
     """A function of numbers and plain arrays as machine code; division by zero gives infinity, as in numpy."""
-    return numba.njit(function, cache=True, nogil=True, error_model="numpy")
+    return numba.njit(function, cache=True, nogil=True, error_model="numpy", _nrt=True)
 
 
 def lean(function: Any) -> Any:

@@ -16,7 +16,8 @@ from scipy.sparse import coo_array
 
 from geodata.compiled import compiled
 from geodata.network import Floats, Ints
-from geodata.pair import GATES, LINK, NONE, Guide, laid_out, marked, places
+from geodata.along import HEAD
+from geodata.pair import GATES, LEG, LINK, NONE, Guide, laid_out, marked
 
 MOST_NEIGHBOURS = 16
 """A port with more neighbours is of the core, and so is one whose removal would give others more."""
@@ -56,6 +57,7 @@ class Core(NamedTuple):
         self,
         inward: tuple[Ints, NDArray[np.void]],
         outward: tuple[Ints, NDArray[np.void]],
+        ends: Ints,
         length_m: Floats,
         from_s: Floats,
         to_s: Floats,
@@ -64,7 +66,7 @@ class Core(NamedTuple):
 
         Args:
             inward, outward: the first links of each port and all links, of `LINK`: those that enter it or leave it.
-            length_m: (q,) of each edge.
+            ends: (q, 3) as `DriveGraph` has them, and length_m: (q,) of each edge.
             from_s, to_s: as `pair.marked` has them.
         """
         p, lengths = len(self.number), np.ascontiguousarray(length_m)
@@ -73,13 +75,14 @@ class Core(NamedTuple):
         begin, arc_s, arc_m, other, edge = _measure(*inward, lengths, self.number, self.port_of, out_gates, out_m)
         need = _needed(begin, arc_s, other)
         begin = np.concatenate([[0], np.cumsum(need)])[begin].astype(np.int32)
-        arcs = np.empty(int(begin[-1]), LINK)
-        arcs["s"], arcs["other"], arcs["edge"] = arc_s[need], other[need], edge[need]
+        legs = np.empty(int(begin[-1]), LEG)
+        legs["m"], legs["port"] = arc_m[need], np.repeat(np.arange(len(self.port_of)), np.diff(begin))
+        legs["last"], edges = _lay_legs(legs["port"], edge[need], ends, out_gates, self.port_of)
+        legs["first"][1:], legs["first"][:1] = legs["last"][:-1], 0
+        arcs = np.empty(len(legs), LINK)
+        arcs["s"], arcs["other"], arcs["edge"] = arc_s[need], other[need], np.arange(len(legs))
         marks, step_s = marked(from_s, to_s)
         ports, own_marks, links = laid_out(begin, arcs, marks[self.port_of])
-        at = places(ports["first"], begin)
-        link_m, link_port = np.zeros(len(links)), np.zeros(len(links), np.int32)
-        link_m[at], link_port[at] = arc_m[need], np.repeat(np.arange(len(self.port_of)), np.diff(begin))
         return Guide(
             marks=marks,
             step_s=step_s,
@@ -87,8 +90,8 @@ class Core(NamedTuple):
             ports=ports,
             own_marks=own_marks,
             links=links,
-            link_m=link_m,
-            link_port=link_port,
+            legs=legs,
+            edges=edges,
             port_of=self.port_of,
             pocket=self.pocket,
             outward=out_gates,
@@ -96,6 +99,7 @@ class Core(NamedTuple):
             outward_m=out_m,
             inward_m=in_m,
             goal_s=np.zeros(2 * GATES),
+            trail=np.zeros(len(self.port_of), np.int32),
         )
 
 
@@ -278,3 +282,32 @@ def _needed(begin: Any, arc_s: Any, other: Any) -> Any:
                     if other[k] == other[far] and arc_s[j] + arc_s[far] < arc_s[k]:
                         need[k] = False
     return need
+
+
+@compiled
+def _lay_legs(ports: Any, edge: Any, ends: Any, gates: Any, port_of: Any) -> Any:
+    """The edges of all ways from gate to gate, and where those of each end among them.
+
+    Args:
+        ports: (a,) where each leads in the core; edge: (a,) by which it begins.
+        ends: (q, 3)
+        gates: the ways to them, as `_measure` has them.
+        port_of: (c,)
+    """
+    last, edges, n = np.empty(len(edge), np.int32), np.empty(len(gates), np.int32), 0
+    for i in range(len(edge)):
+        e = edge[i]
+        while True:
+            if n == len(edges):
+                edges = np.append(edges, np.empty(n, np.int32))
+            edges[n] = e
+            n += 1
+            port = ends[e, HEAD]
+            if port == port_of[ports[i]]:
+                break
+            k = 0
+            while gates[port, k]["other"] != ports[i]:
+                k += 1
+            e = gates[port, k]["edge"]
+        last[i] = n
+    return last, edges[:n]

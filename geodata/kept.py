@@ -145,7 +145,7 @@ def nearest_kept(
         n_best = nearest_with_drives(
             first, links, ends, road, chord, least_s_per_m, marks, bucket_s, nodes, buckets, counter, path,
             target_edge, target_m, movers[:n_movers], edge, offset_m, delay_s, slowness, best, best_cost, n_best,
-            worst + 1e-6, searched,
+            worst + 1e-6, searched, np.empty((n_movers, 2)),
         )  # fmt: skip
     for i in range(n_best):
         row = best[i]

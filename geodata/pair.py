@@ -20,7 +20,9 @@ from geodata.network import Floats, Ints
 GATES = 4
 """Of a pocket, at most."""
 LINK = np.dtype([("s", "f8"), ("other", "i4"), ("edge", "i4")])
-"""A link of a port: seconds, the port at the other end, and the edge that it is or begins with."""
+"""A link of a port: seconds, the port at the other end, and the edge that it is, or the leg."""
+LEG = np.dtype([("m", "f8"), ("port", "i4"), ("first", "i4"), ("last", "i4")])
+"""A way from gate to gate: metres, the port of the core where it ends, and its edges, up to but not with the last."""
 PORT = np.dtype(
     {
         "names": ["s", "search", "via", "next", "before", "first", "degree", "goal"],
@@ -72,10 +74,10 @@ class Guide(NamedTuple):
     """(c + 1, ...) the same memory, as marks."""
     links: NDArray[np.void]
     """Of `LINK`, the same memory and more."""
-    link_m: Floats
-    """Metres, by link."""
-    link_port: Ints
-    """Where it leads in the core, by link."""
+    legs: NDArray[np.void]
+    """Of `LEG`, what is told of each link once it is driven."""
+    edges: Ints
+    """Of all legs."""
     port_of: Ints
     """(c,) the ports of the core."""
     pocket: Ints
@@ -89,6 +91,8 @@ class Guide(NamedTuple):
     """(p, GATES) their metres."""
     goal_s: Floats
     """(2 GATES,) room for the seconds from an origin to its gates."""
+    trail: Ints
+    """(c,) room for the legs of a way."""
 
 
 def laid_out(first: Ints, links: NDArray[np.void], marks: NDArray[np.uint16]) -> tuple[Any, Any, Any]:
@@ -110,14 +114,8 @@ def laid_out(first: Ints, links: NDArray[np.void], marks: NDArray[np.uint16]) ->
     ports["first"] = LINES * np.arange(n) + FIRST_LINK
     ports["first"][has_more] = LINES * n + np.cumsum(degree[has_more]) - degree[has_more]
     ports["degree"] = degree
-    own[places(ports["first"], first)] = links
+    own[np.repeat(ports["first"][:-1] - first[:-1], degree[:-1]) + np.arange(len(links))] = links
     return ports, own_marks, own
-
-
-def places(begin: Ints, first: Ints) -> Ints:
-    """(l,) where each link lies, if those of port i, which are first[i]:first[i + 1], lie from begin[i] on."""
-    degree = np.diff(first)
-    return np.repeat(begin[: len(degree)] - first[:-1], degree) + np.arange(first[-1])
 
 
 def marked(from_s: Floats, to_s: Floats) -> tuple[NDArray[np.uint16], float]:
@@ -242,6 +240,16 @@ def seek(
     """
     ports, own_marks, links, pockets = guide.ports, guide.own_marks, guide.links, guide.pocket
     aim, step_s, goal_s, outward, inward = guide.aim, guide.step_s, guide.goal_s, guide.outward, guide.inward
+    # what is needed next from all over the memory
+    for side in range(2):
+        out, into = (edge, target_edge) if side == 0 else (ends[edge, TWIN], ends[target_edge, TWIN])
+        if out >= 0:
+            fetch_soon(outward, ends[out, HEAD])
+            fetch_soon(guide.marks, ends[out, HEAD])
+            fetch_soon(pockets, ends[out, HEAD])
+        if into >= 0:
+            fetch_soon(inward, ends[into, TAIL])
+            fetch_soon(pockets, ends[into, TAIL])
     now = begin_search(buckets, counter)
     share, target_share = offset_m / road[edge, METRES], target_m / road[target_edge, METRES]
     best = direct_s(ends, road, edge, share, target_edge, target_share)
@@ -284,6 +292,7 @@ def seek(
             way_in = inward[port, k]
             if way_in["other"] < 0:
                 break
+            fetch_soon(ports, way_in["other"])
             link = links[j_end]
             link["s"], link["other"], link["edge"] = rest_s + way_in["s"], way_in["other"], side * GATES + k
             j_end += 1
@@ -370,8 +379,9 @@ def way_m(
     from_target = guide.ports[NONE]["first"]
     via = guide.ports[gate]["via"]
     while not from_target <= via < from_target + 2 * GATES:
-        metres += guide.link_m[via]
-        via = guide.ports[guide.link_port[via]]["via"]
+        leg = guide.legs[guide.links[via]["edge"]]
+        metres += leg["m"]
+        via = guide.ports[leg["port"]]["via"]
     side, k = divmod(guide.links[via]["edge"], GATES)
     into = target_edge if side == 0 else ends[target_edge, TWIN]
     metres += guide.inward_m[ends[into, TAIL], k]
@@ -392,14 +402,30 @@ def lay(
         count, begin, end, _ = lay_direct(ends, road, path, edge, share, target_edge, target_share)
         return count, begin, end
     path[0] = start
-    count = _pass_pocket(ends, guide, path, 1, gate)
-    from_target = guide.ports[NONE]["first"]
-    via = guide.ports[gate]["via"]
+    count = 1
+    port = ends[start, HEAD]
+    while port != guide.port_of[gate]:
+        path[count] = guide.outward[port, _gate_at(guide.outward, port, gate)]["edge"]
+        port = ends[path[count], HEAD]
+        count += 1
+    legs, links, ports, edges = guide.legs, guide.links, guide.ports, guide.edges
+    from_target = ports[NONE]["first"]
+    via = ports[gate]["via"]
+    trail, n = guide.trail, 0
     while not from_target <= via < from_target + 2 * GATES:
-        path[count] = guide.links[via]["edge"]
-        gate = guide.link_port[via]
-        count = _pass_pocket(ends, guide, path, count + 1, gate)
-        via = guide.ports[gate]["via"]
+        leg = links[via]["edge"]
+        fetch_soon(legs, leg)
+        trail[n] = leg
+        n += 1
+        gate = via // LINES if via < from_target - FIRST_LINK else legs[leg]["port"]
+        via = ports[gate]["via"]
+    for i in range(n):
+        fetch_soon(edges, legs[trail[i]]["first"])
+    for i in range(n):
+        leg = legs[trail[i]]
+        for j in range(leg["first"], leg["last"]):
+            path[count] = edges[j]
+            count += 1
     side = guide.links[via]["edge"] // GATES
     into = target_edge if side == 0 else ends[target_edge, TWIN]
     port, last = ends[into, TAIL], count
@@ -412,17 +438,6 @@ def lay(
         path[count + i], path[last - 1 - i] = path[last - 1 - i], path[count + i]
     path[last] = into
     return last + 1, share if start == edge else 1.0 - share, target_share if side == 0 else 1.0 - target_share
-
-
-@lean
-def _pass_pocket(ends: Any, guide: Any, path: Any, count: int, gate: int) -> int:
-    """Go on from the end of the path's last edge to a gate of the pocket there; how many edges the path has then."""
-    port = ends[path[count - 1], HEAD]
-    while port != guide.port_of[gate]:
-        path[count] = guide.outward[port, _gate_at(guide.outward, port, gate)]["edge"]
-        port = ends[path[count], HEAD]
-        count += 1
-    return count
 
 
 @lean

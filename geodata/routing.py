@@ -98,7 +98,8 @@ class Period:
             np.column_stack([none, *(spread(*links, seed, np.zeros(1), np.inf) for seed in seeds[:, None])])
             for links in (self.outward, self.inward)
         )
-        guide = self._drive.core.guide(self.inward[:2], self.outward[:2], self._drive.length_m, from_s, to_s)
+        drive = self._drive
+        guide = drive.core.guide(self.inward[:2], self.outward[:2], drive.ends, drive.length_m, from_s, to_s)
         self.graph = (*self.graph[:GUIDE], guide, *self.graph[GUIDE + 1 :])
 
     @cached_property
@@ -357,7 +358,7 @@ class RoadTravel:
         best, cost, drive = np.empty(k, np.int64), np.empty(k), np.empty((len(rows), 2))
         rows = np.asarray(rows, np.int64)
         asked = target.edge, target.offset_m, rows, positions.edge, positions.offset_m, delay_s, slowness
-        found = search.nearest_with_drives(*period.graph, *asked, best, cost, 0, float(limit_s), drive)
+        found = search.nearest_with_drives(*period.graph, *asked, best, cost, 0, float(limit_s), drive, np.empty_like(drive))
         return best[:found], cost[:found], drive
 
     def nearest_drives(

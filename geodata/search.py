@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodata.along import HEAD, METRES, SECONDS, TAIL, TWIN, crow_s, direct_s, lay_direct, part_s
-from geodata.compiled import compiled, fetch_soon
+from geodata.compiled import compiled, fetch_soon, lean
 from geodata.network import Ints
 from geodata.pair import BUCKETS, NONE, NOT_WAITING, SAME_POCKET, begin_search, bound_s, lay, seek, way_m
 
@@ -28,6 +28,8 @@ reached, the first of the candidates that leave by it; in its bucket the next no
 number."""
 BY_TAIL, BY_TWIN = -1, -2
 """In place of an edge: the target's own begins here, or its twin does."""
+BOUND, SHARP = 0, 1
+"""Columns of what is known of candidates that were not searched for yet."""
 TRIES = 8
 """So many candidates are searched for one by one; if that does not settle it, one search for all will. Measured."""
 ROUNDING_S = 1e-6
@@ -99,7 +101,7 @@ def _leave(nodes: Any, buckets: Any, i: int) -> None:
     node["before"] = NOT_WAITING
 
 
-@compiled
+@lean
 def offer(best: Any, best_cost: Any, n_best: int, row: int, cost: float) -> int:
     """Put a row into the sorted list of the best, once; the list's new length. Ties break by row."""
     k = len(best)
@@ -233,7 +235,7 @@ def nearest(
     return n_best
 
 
-@compiled
+@lean
 def trace(
     ends: Any,
     road: Any,
@@ -285,7 +287,7 @@ def trace(
     return count + 1, begin, end, metres + end * road[target_edge, METRES], seconds
 
 
-@compiled
+@lean
 def nearest_with_drives(
     first: Any,
     links: Any,
@@ -311,8 +313,10 @@ def nearest_with_drives(
     n_best: int,
     limit: float,
     drive: Any,
+    tried: Any,
 ) -> int:
     """As `nearest`; `drive` (n, 2) receives seconds and metres on the road of those rows that are among the best.
+    `tried` (n, 2) is working memory.
 
     Candidates are searched for one by one, the nearest first: as the crow flies, but whoever is nearest by that is
     bounded by the landmarks before it is searched for (ever tighter bounds: Seidl and Kriegel 1998, "Optimal multi-step
@@ -323,34 +327,31 @@ def nearest_with_drives(
     k = len(best)
     if n == 0:
         return n_best
-    bound = np.empty(n)
-    sharp = np.zeros(n, np.bool_)
+    # a lower bound of each, and whether that is by the landmarks
     tries = TRIES if n > 1 and 2 * k > n else 0
     for i in range(n):
         fetch_soon(chord, edge[rows[i]])
     for i in range(n):
         row = rows[i]
-        bound[i] = delay_s[row] + slowness[row] * crow_s(
-            chord, least_s_per_m, edge[row], offset_m[row], target_edge, target_m
-        )
+        seconds = crow_s(chord, least_s_per_m, edge[row], offset_m[row], target_edge, target_m)
+        tried[i, BOUND], tried[i, SHARP] = delay_s[row] + slowness[row] * seconds, 0.0
     while True:
         at = 0
         for i in range(1, n):
-            if bound[i] < bound[at]:
+            if tried[i, BOUND] < tried[at, BOUND]:
                 at = i
         worst = min(limit, best_cost[k - 1]) if n_best == k else limit
-        if bound[at] > worst or bound[at] == np.inf:
+        if tried[at, BOUND] > worst or tried[at, BOUND] == np.inf:
             return n_best
         if tries == TRIES:
             break
         row = rows[at]
-        if not sharp[at]:
-            sharp[at] = True
+        if tried[at, SHARP] == 0.0:
             seconds = bound_s(ends, road, guide, target_edge, target_m, edge[row], offset_m[row])
-            bound[at] = max(bound[at], delay_s[row] + slowness[row] * seconds)
+            tried[at, BOUND], tried[at, SHARP] = max(tried[at, BOUND], delay_s[row] + slowness[row] * seconds), 1.0
             continue
         tries += 1
-        bound[at] = np.inf
+        tried[at, BOUND] = np.inf
         limit_s = (worst - delay_s[row]) / slowness[row] + ROUNDING_S
         seconds, metres = _drive(
             first, links, ends, road, guide, bucket_s, nodes, buckets, counter, path, target_edge, target_m, edge[row],
@@ -361,21 +362,36 @@ def nearest_with_drives(
             n_best = offer(best, best_cost, n_best, row, cost)
             if is_among(best, n_best, row):
                 drive[at, 0], drive[at, 1] = seconds, metres
-    left = rows[bound <= worst]
+    return int(
+        _search_all(
+            first, links, ends, road, bucket_s, nodes, buckets, counter, path, target_edge, target_m, rows, edge,
+            offset_m, delay_s, slowness, best, best_cost, n_best, limit, drive, tried, worst,
+        )
+    )  # fmt: skip
+
+
+@compiled
+def _search_all(
+    first: Any, links: Any, ends: Any, road: Any, bucket_s: float, nodes: Any, buckets: Any, counter: Any, path: Any,
+    target_edge: int, target_m: float, rows: Any, edge: Any, offset_m: Any, delay_s: Any, slowness: Any, best: Any,
+    best_cost: Any, n_best: int, limit: float, drive: Any, tried: Any, worst: float,
+) -> int:  # fmt: skip
+    """The rest of `nearest_with_drives`, by one search for all whose bounds are no worse."""
+    left = rows[tried[:, BOUND] <= worst]
     n_best = nearest(
         first, links, ends, road, bucket_s, nodes, buckets, counter, target_edge, target_m, left,
         edge, offset_m, delay_s, slowness, best, best_cost, n_best, limit,
     )  # fmt: skip
-    for i in range(n):
+    for i in range(len(rows)):
         row = rows[i]
-        if bound[i] <= worst and is_among(best, n_best, row):
+        if tried[i, BOUND] <= worst and is_among(best, n_best, row):
             _, _, _, drive[i, 1], drive[i, 0] = trace(
                 ends, road, nodes, counter, path, target_edge, target_m, edge[row], offset_m[row]
             )
-    return n_best
+    return int(n_best)
 
 
-@compiled
+@lean
 def is_among(best: Any, n_best: int, row: int) -> bool:
     found = False
     for i in range(n_best):
@@ -383,7 +399,7 @@ def is_among(best: Any, n_best: int, row: int) -> bool:
     return found
 
 
-@compiled
+@lean
 def _drive(
     first: Any, links: Any, ends: Any, road: Any, guide: Any, bucket_s: float, nodes: Any, buckets: Any, counter: Any,
     path: Any, target_edge: int, target_m: float, edge: int, offset_m: float, limit_s: float,
@@ -403,7 +419,7 @@ def _drive(
     return seconds, way_m(ends, road, guide, start, gate, target_edge, target_m, edge, offset_m)
 
 
-@compiled
+@lean
 def way(
     first: Any, links: Any, ends: Any, road: Any, chord: Any, least_s_per_m: float, guide: Any, bucket_s: float,
     nodes: Any, buckets: Any, counter: Any, path: Any, target_edge: int, target_m: float, edge: int, offset_m: float,

@@ -29,7 +29,7 @@ from dispatch.engine.fleet import (
     lay,
     on_patrol,
 )
-from dispatch.engine.lookout import nearest_free, note_seen
+from dispatch.engine.lookout import Room, nearest_free, note_seen
 from dispatch.engine.luck import journey_factor
 from dispatch.incidents import Outcome
 from dispatch.units import UnitState
@@ -158,6 +158,7 @@ class Table(NamedTuple):
     queue: Queue
     ledger: Ids
     sheet: Sheet
+    room: Room
 
 
 @compiled
@@ -175,9 +176,8 @@ def deal(
 
     Returns the second of the last event, why it stops, and the second of the next event.
     """
-    roads, moving, crews, asked, found, queue, ledger, sheet = held.what
+    roads, moving, crews, asked, found, queue, ledger, sheet, room = held.what
     best, cost, drive = np.empty(1, np.int64), np.empty(1), np.empty((1, 2))
-    who, bound = np.empty(len(crews.slowness), np.int64), np.empty(len(crews.slowness))
     now_s = 0.0
     while True:
         next_s, next_number, is_call = _next(queue, ledger, asked)
@@ -197,8 +197,7 @@ def deal(
                 # whole numbers as the interpreter has them: a kernel is compiled anew for others
                 n_found = nearest_free(
                     now_s, level, crews.available, crews.back_s, moving, crews.slowness, roads.near, roads.graph,
-                    np.int64(asked.edge[incident]), asked.offset_m[incident], fastest_m_s, who, bound, best, cost,
-                    drive,
+                    np.int64(asked.edge[incident]), asked.offset_m[incident], fastest_m_s, room, best, cost, drive,
                 )  # fmt: skip
             if n_found == 0:
                 ledger[WHICH] = incident

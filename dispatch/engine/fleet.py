@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dispatch.patrol import Timelines
 from dispatch.units import UnitSpec
 from geodata.along import part_s
-from geodata.compiled import compiled
+from geodata.compiled import lean
 from geodata.network import Floats
 from geodata.positions import Position, Positions
 from geodata.travel import Route, Rows
@@ -185,7 +185,7 @@ def single(values: NDArray[Any]) -> Any:
     return memoryview(np.ascontiguousarray(values))  # type: ignore[arg-type]
 
 
-@compiled
+@lean
 def on_patrol(unit: int, phase_s: float, first: Any, again: Any, stretch: Any, cursor: Any) -> tuple[int, float]:
     low, high = first[unit], first[unit + 1]
     if again[unit]:
@@ -200,7 +200,7 @@ def on_patrol(unit: int, phase_s: float, first: Any, again: Any, stretch: Any, c
     return int(stretch[i, 3]), stretch[i, 0] + gone * (stretch[i, 1] - stretch[i, 0])
 
 
-@compiled
+@lean
 def lay(
     unit: int, route: Any, begin_share: float, end_share: float, time_s: float, edge_s: Any, pace: float, now_s: float,
     numbers: Any, values: Any, edges: Any, end_s: Any,
@@ -230,13 +230,14 @@ def lay(
     return float(end_s[unit, final])
 
 
-@compiled
+@lean
 def advance(
     units: Any, now_s: float, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any,
     first: Any, again: Any, stretch: Any, cursor: Any,
 ) -> None:  # fmt: skip
     """Bring the positions of some units to now. All in one loop: a call for each would cost more than what it does."""
-    for unit in units:
+    for row in range(len(units)):
+        unit = units[row]
         if numbers[MODE, unit] == DRIVING:
             final = numbers[LAST, unit]
             i = numbers[AT, unit]
@@ -284,7 +285,7 @@ def advance(
             values[OFFSET_M, unit] = stretch[i, 0] + gone * (stretch[i, 1] - stretch[i, 0])
 
 
-@compiled
+@lean
 def look(
     now_s: float, level: int, available: Any, numbers: Any, values: Any, edges: Any, end_s: Any, length_m: Any,
     first: Any, again: Any, stretch: Any, cursor: Any, rows: Any,

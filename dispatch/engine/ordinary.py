@@ -37,6 +37,7 @@ from dispatch.engine.dealing import (
     Table,
     deal,
 )
+from dispatch.engine.lookout import Room
 from dispatch.engine.state import State
 from dispatch.policies.dispatching import nearest
 from geodata.compiled import hold
@@ -60,7 +61,9 @@ class Ordinary(State):
         self._asked, self._found, self._crews = self._incidents_asked(), self._incidents_found(), self._all_crews()
         n = len(problem.units)
         self._queue = Queue(np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64))
+        self._room = Room.of_size(n)
         n_states = STATES_EACH * (ROOM + 1)
+        self._room = Room.of_size(len(self.problem.units))
         self._sheet = Sheet(
             np.empty((ROOM, rows.ASSIGNMENT)),
             np.empty((n_states, rows.NUMBERS), np.int32),
@@ -168,5 +171,5 @@ class Ordinary(State):
         roads = Roads(near, graph, home, back, travel.calm.path, posts.edge, posts.offset_m, edge_s)
         self._hour_held, self._moving_held = hour, self.fleet.moving
         self._fastest_m_s = max(self._fastest_m_s, travel.calm.fastest_m_s(hour))
-        table = roads, self.fleet.moving, self._crews, self._asked, self._found, self._queue, self._ledger, self._sheet
-        self._held = hold(Table(*table))
+        about = self._crews, self._asked, self._found, self._queue, self._ledger, self._sheet, self._room
+        self._held = hold(Table(roads, self.fleet.moving, *about))
