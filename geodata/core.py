@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from geodata.compiled import compiled
 from geodata.network import Floats, Ints
 from geodata.along import HEAD
-from geodata.pair import GATES, LEG, LINK, NONE, Guide, laid_out, marked
+from geodata.pair import GATES, LEG, LINK, NONE, Guide, in_lines, laid_out, marked
 
 MOST_NEIGHBOURS = 16
 """A port with more neighbours is of the core, and so is one whose removal would give others more."""
@@ -70,7 +70,8 @@ class Core(NamedTuple):
             from_s, to_s: as `pair.marked` has them.
         """
         p, lengths = len(self.number), np.ascontiguousarray(length_m)
-        (in_gates, in_m), (out_gates, out_m) = ((np.zeros((p, GATES), LINK), np.zeros((p, GATES))) for _ in range(2))
+        in_gates, out_gates = (in_lines(p * GATES, LINK).reshape(p, GATES) for _ in range(2))
+        in_m, out_m = np.zeros((p, GATES)), np.zeros((p, GATES))
         _measure(*outward, lengths, self.number, self.port_of, in_gates, in_m)
         begin, arc_s, arc_m, other, edge = _measure(*inward, lengths, self.number, self.port_of, out_gates, out_m)
         need = _needed(begin, arc_s, other)

@@ -44,6 +44,7 @@ LINES, FIRST_LINK, OWN_LINKS = 12, 4, 8
 all theirs behind the last port."""
 LINE = 64
 """Bytes of a line of the cache."""
+LINKS_A_LINE = LINE // LINK.itemsize
 FINITE_S = float(np.finfo(np.float64).max)
 BUCKETS = 4096
 """A power of two: buckets are used again and again in a ring."""
@@ -95,6 +96,13 @@ class Guide(NamedTuple):
     """(c,) room for the legs of a way."""
 
 
+def in_lines(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """(n,) zeros that begin with a line of the cache: what is half a line or a line long lies in one."""
+    memory = np.zeros(n * dtype.itemsize + LINE, np.uint8)
+    begin = -memory.ctypes.data % LINE
+    return memory[begin : begin + n * dtype.itemsize].view(dtype)
+
+
 def laid_out(first: Ints, links: NDArray[np.void], marks: NDArray[np.uint16]) -> tuple[Any, Any, Any]:
     """Put what a search needs of each port beside each other: `ports`, `own_marks` and `links` of `Guide`.
 
@@ -104,10 +112,7 @@ def laid_out(first: Ints, links: NDArray[np.void], marks: NDArray[np.uint16]) ->
     """
     n, degree = len(first), np.append(np.diff(first), 0)
     has_more = degree > OWN_LINKS
-    size = LINES * n + int(degree[has_more].sum())
-    memory = np.zeros(size + LINE // LINK.itemsize, LINK)
-    begin = -memory.ctypes.data % LINE // LINK.itemsize
-    own = memory[begin : begin + size]
+    own = in_lines(LINES * n + int(degree[has_more].sum()), LINK)
     ports = own[: LINES * n].view(PORT)
     own_marks = own[: LINES * n].view(np.uint16).reshape(n, -1)
     own_marks[:-1, : 2 * LANDMARKS] = marks
@@ -130,7 +135,7 @@ def marked(from_s: Floats, to_s: Floats) -> tuple[NDArray[np.uint16], float]:
     steps_from, steps_to = (np.minimum(s / step_s, INFINITE).astype(np.uint16) for s in (from_s, to_s))
     # a port is at least as far from an origin as its time from a landmark exceeds the origin's, and as the time of the
     # origin to one exceeds the port's: the latter is turned round, so that both are the same difference
-    marks = np.zeros((len(from_s), 2 * LANDMARKS), np.uint16)
+    marks = in_lines(2 * LANDMARKS * len(from_s), np.dtype(np.uint16)).reshape(-1, 2 * LANDMARKS)
     marks[:, : from_s.shape[1]] = steps_from
     marks[:, LANDMARKS : LANDMARKS + to_s.shape[1]] = INFINITE - steps_to
     return marks, step_s
@@ -244,10 +249,13 @@ def seek(
     for side in range(2):
         out, into = (edge, target_edge) if side == 0 else (ends[edge, TWIN], ends[target_edge, TWIN])
         if out >= 0:
+            fetch_soon(road, out)
+            fetch_soon(guide.marks, ends[out, TAIL])
             fetch_soon(outward, ends[out, HEAD])
             fetch_soon(guide.marks, ends[out, HEAD])
             fetch_soon(pockets, ends[out, HEAD])
         if into >= 0:
+            fetch_soon(road, into)
             fetch_soon(inward, ends[into, TAIL])
             fetch_soon(pockets, ends[into, TAIL])
     now = begin_search(buckets, counter)
@@ -327,8 +335,8 @@ def seek(
             _enter(ports, buckets, i, at & (BUCKETS - 1))
             waiting += 1
             least, last = min(least, at), max(last, at)
-            for next_j in range(port["first"], port["first"] + port["degree"]):
-                fetch_soon(ports, links[next_j]["other"])
+            fetch_soon(links, port["first"])
+            fetch_soon(links, port["first"] + LINKS_A_LINE)
         if waiting == 0:
             break
         bucket = max(bucket, least)

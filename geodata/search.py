@@ -331,10 +331,14 @@ def nearest_with_drives(
     tries = TRIES if n > 1 and 2 * k > n else 0
     for i in range(n):
         fetch_soon(chord, edge[rows[i]])
+        fetch_soon(ends, edge[rows[i]])
+        fetch_soon(road, edge[rows[i]])
     for i in range(n):
         row = rows[i]
         seconds = crow_s(chord, least_s_per_m, edge[row], offset_m[row], target_edge, target_m)
         tried[i, BOUND], tried[i, SHARP] = delay_s[row] + slowness[row] * seconds, 0.0
+        fetch_soon(guide.marks, ends[edge[row], TAIL])
+        fetch_soon(guide.marks, ends[edge[row], HEAD])
     while True:
         at = 0
         for i in range(1, n):

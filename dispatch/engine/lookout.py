@@ -28,7 +28,7 @@ from dispatch.engine.fleet import (
     advance,
 )
 from geodata.along import ALONG_X, ALONG_Y, PER_M, SLACK_S, X, Y
-from geodata.compiled import lean
+from geodata.compiled import fetch_soon, lean
 from geodata.kept import nearest_kept
 from geodata.network import Floats
 from geodata.routing import CHORD, LEAST_S_PER_M
@@ -186,8 +186,13 @@ def _nearer(
 @lean
 def _see(units: Any, now_s: float, moving: Any, graph: Any) -> None:
     """Work out where some units are."""
-    numbers, values = moving[0], moving[1]
+    numbers, values, first, stretch, cursor = moving[0], moving[1], moving[5], moving[7], moving[8]
+    chord = graph[CHORD]
+    for i in range(len(units)):
+        fetch_soon(stretch, first[units[i]] + cursor[units[i]])
     advance(units, now_s, *moving)
+    for i in range(len(units)):
+        fetch_soon(chord, numbers[EDGE, units[i]])
     for i in range(len(units)):
         note_seen(units[i], now_s, numbers, values, graph)
 
