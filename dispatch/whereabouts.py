@@ -228,7 +228,7 @@ class Whereabouts:
             if state is UnitState.TRANSPORTING:
                 route = travel.route(origin, self._centre(row), moment)
             elif post >= 0:
-                route = travel.route_home(origin, post, moment)
+                route = travel.route(origin, self.problem.posts[post], moment)
             else:
                 route = travel.route(origin, self._place_on_patrol(row), moment)
         return Leg.of(route, travel.edge_time_s(moment), float(self.pace[row]), start_s)

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
+from geodata.along import HEAD
 from geodata.compiled import compiled
 from geodata.network import Floats, Ints
-from geodata.along import HEAD
 from geodata.pair import GATES, LEG, LINK, NONE, Guide, in_lines, laid_out, marked
 
 MOST_NEIGHBOURS = 16
@@ -254,7 +254,8 @@ def _measure(first: Any, links: Any, length_m: Any, core: Any, port_of: Any, gat
                     n_waiting += 1
         if n_arcs + n_reached > len(arc_s):
             arc_s, arc_m = np.append(arc_s, np.empty(n)), np.append(arc_m, np.empty(n))
-            arc_other, arc_edge = np.append(arc_other, np.empty(n, np.int32)), np.append(arc_edge, np.empty(n, np.int32))
+            more = np.empty(n, np.int32)
+            arc_other, arc_edge = np.append(arc_other, more), np.append(arc_edge, more)
         for r in range(n_reached):
             i = reached[r]
             if i == start or core[i] < 0:
@@ -264,7 +265,8 @@ def _measure(first: Any, links: Any, length_m: Any, core: Any, port_of: Any, gat
                 gates[i, at]["s"], gates[i, at]["other"], gates[i, at]["edge"] = port_s[i], number, edge[i]
                 gate_m[i, at] = port_m[i]
             else:
-                arc_s[n_arcs], arc_m[n_arcs], arc_other[n_arcs], arc_edge[n_arcs] = port_s[i], port_m[i], core[i], edge[i]
+                arc_s[n_arcs], arc_m[n_arcs] = port_s[i], port_m[i]
+                arc_other[n_arcs], arc_edge[n_arcs] = core[i], edge[i]
                 n_arcs += 1
             port_s[i] = np.inf
         begin[number + 1] = n_arcs

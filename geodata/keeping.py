@@ -1,5 +1,4 @@
-"""The measuring of kept times: for every node the few nearest of some fixed anchors (posts), and the first link of the
-way.
+"""The measuring of kept times: for every node the few nearest of some fixed anchors (posts).
 
 A search in the manner of Dijkstra from all anchors at once, in which a node is settled once for each of its nearest
 anchors: who is not among the nearest of a node is not among those of a node behind it either.
@@ -13,21 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodata.compiled import compiled
-from geodata.network import Ints
+from geodata.network import Floats, Ints
+from geodata.pair import in_lines
 
 LEAST_KEPT, MOST_KEPT = 12, 48
 """Anchors kept for each node."""
-AWAY_ENTRIES, HOME_ENTRIES = 2_880_000, 3_840_000
-"""About so many in all, from anchors and back to them: 24 and 32 for each of 120,000 nodes. When two units in five are
-busy, none of the 12 nearest posts has one, or the way home is to none of them, in a case out of thirty, and a search
-then takes a hundred times as long; of so many that is a case out of 450. Measured."""
-KEPT = np.dtype([("s", "f8"), ("m", "f4"), ("step", "i4")])
-"""A kept anchor of a node: seconds and metres of the way between them, and the step: the anchor's number times a width,
-plus the mark of the link by which the node was reached. Metres in single precision are true to a millimetre within 16
-km. Four of these fill a line of the cache, and mostly the first few alone are read."""
-SPOKE = np.dtype([("s", "f8"), ("m", "f8"), ("other", "i4"), ("mark", "i4")])
-"""A link of a node: seconds, metres, the node at the other end, and a number less than the width."""
-WAITING = np.dtype([("s", "f8"), ("m", "f8"), ("node", "i4"), ("step", "i4"), ("next", "i4"), ("before", "i4")])
+ENTRIES = 2_880_000
+"""About so many in all: 24 for each of 120,000 nodes. When two units in five are busy, none of the 12 nearest posts has
+one in a case out of thirty, and a search then takes a hundred times as long; of so many that is a case out of 450.
+Measured."""
+KEPT = np.dtype([("s", "f8"), ("m", "f4"), ("anchor", "i4")])
+"""A kept anchor of a node: seconds and metres of the way between them, and its number. Metres in single precision are
+true to a millimetre within 16 km. Four of these fill a line of the cache, and mostly the first few alone are read."""
+SPOKE = np.dtype([("s", "f8"), ("m", "f8"), ("other", "i4"), ("anchor", "i4")])
+"""A way from an anchor to the next node: seconds, metres, the node, and the anchor's number."""
+WAITING = np.dtype([("s", "f8"), ("m", "f8"), ("node", "i4"), ("anchor", "i4"), ("next", "i4"), ("before", "i4")])
 """What waits: as `KEPT` has it for a node, the next of those that wait in the same bucket or that are free, and the
 node from which the way comes."""
 BUCKETS = 4096
@@ -39,36 +38,31 @@ SEEN = 512
 and the node's table has to be read."""
 
 
-def n_kept(n_nodes: int, n_anchors: int, entries: int) -> int:
+def n_kept(n_nodes: int, n_anchors: int) -> int:
     """How many anchors are kept for each node."""
-    return min(max(LEAST_KEPT, min(entries // max(n_nodes, 1), MOST_KEPT)), n_anchors)
+    return min(max(LEAST_KEPT, min(ENTRIES // max(n_nodes, 1), MOST_KEPT)), n_anchors)
 
 
 def keep_nearest(
-    first: Ints, links: NDArray[np.void], seeds: NDArray[np.void], n_anchors: int, width: int, k: int
+    first: Ints, links: NDArray[np.void], length_m: Floats, seeds: NDArray[np.void], k: int
 ) -> NDArray[np.void]:
-    """(n, k) of `KEPT`: the k nearest anchors of each node, nearest first; step -1 and infinity where there are fewer.
+    """(n, k) of `KEPT`: the k nearest anchors of each node, nearest first; -1 and infinity where there are fewer.
 
     Args:
         first: (n + 1,) the links of node i are first[i]:first[i + 1].
-        links: of `SPOKE`.
-        seeds: of `SPOKE`: the nodes next to the anchors, with steps in place of marks; infinitely far ones are none.
-        n_anchors: how many there are.
-        width: of the steps.
+        links: of `geodata.pair.LINK`.
+        length_m: (q,) of each edge.
+        seeds: of `SPOKE`; infinitely far ones are none.
         k: how many are kept.
-
-    Raises:
-        ValueError: there are too many anchors for steps of this width.
     """
-    if n_anchors * width > np.iinfo(np.int32).max:
-        raise ValueError(f"{n_anchors} anchors and {width} links at a node, expected a product below 2**31")
     n = len(first) - 1
-    kept = np.empty((n, k), KEPT)
-    kept["s"], kept["m"], kept["step"] = np.inf, np.inf, -1
+    kept = in_lines(n * k, KEPT).reshape(n, k)
+    kept["s"], kept["m"], kept["anchor"] = np.inf, np.inf, -1
+    n_anchors = int(seeds["anchor"].max(initial=0)) + 1
     seeds = seeds[seeds["s"] < np.inf]
     longest_s = max(float(links["s"].max(initial=0.0)), float(seeds["s"].max(initial=0.0)))
     settled, seen = np.zeros(n, np.int32), np.zeros((n, SEEN >> 6), np.uint64)
-    _keep(first, links, seeds, n_anchors, width, longest_s, kept, settled, seen)
+    _keep(first, links, length_m, seeds, n_anchors, longest_s, kept, settled, seen)
     return kept
 
 
@@ -114,9 +108,9 @@ def pop(heap_s: Any, heap_entry: Any, size: int) -> int:
 def _keep(
     first: Any,
     links: Any,
+    length_m: Any,
     seeds: Any,
     n_anchors: int,
-    width: int,
     longest_s: float,
     kept: Any,
     settled: Any,
@@ -140,7 +134,7 @@ def _keep(
     for i in range(len(seeds)):
         entry = waiting[i]
         entry["s"], entry["m"] = seeds[i]["s"], seeds[i]["m"]
-        entry["node"], entry["step"], entry["before"] = seeds[i]["other"], seeds[i]["mark"], -1
+        entry["node"], entry["anchor"], entry["before"] = seeds[i]["other"], seeds[i]["anchor"], -1
         into = int(entry["s"] * per_s) & (BUCKETS - 1)
         entry["next"] = buckets[into]
         buckets[into] = i
@@ -157,16 +151,15 @@ def _keep(
             at = heap_entry[0]
             size = pop(heap_s, heap_entry, size)
             reached, metres, node = waiting[at]["s"], waiting[at]["m"], waiting[at]["node"]
-            by, before = waiting[at]["step"], waiting[at]["before"]
+            who, before = waiting[at]["anchor"], waiting[at]["before"]
             waiting[at]["next"] = free
             free = at
             n_waiting -= 1
-            who = by // width
             j = settled[node]
-            if j == k or _is_kept(kept, seen, node, j, who, n_anchors, width):
+            if j == k or _is_kept(kept, seen, node, j, who, n_anchors):
                 continue
             entry = kept[node, j]
-            entry["s"], entry["m"], entry["step"] = reached, metres, by
+            entry["s"], entry["m"], entry["anchor"] = reached, metres, who
             settled[node] = j + 1
             seen[node, (who & (SEEN - 1)) >> 6] |= np.uint64(1) << np.uint64(who & 63)
             for i in range(first[node], first[node + 1]):
@@ -174,7 +167,7 @@ def _keep(
                 if (
                     other == before
                     or settled[other] == k
-                    or _is_kept(kept, seen, other, settled[other], who, n_anchors, width)
+                    or _is_kept(kept, seen, other, settled[other], who, n_anchors)
                 ):
                     continue
                 if free >= 0:
@@ -189,8 +182,8 @@ def _keep(
                 n_waiting += 1
                 road = reached + links[i]["s"]
                 entry = waiting[at]
-                entry["s"], entry["m"] = road, metres + links[i]["m"]
-                entry["node"], entry["step"], entry["before"] = other, who * width + links[i]["mark"], node
+                entry["s"], entry["m"] = road, metres + length_m[links[i]["edge"]]
+                entry["node"], entry["anchor"], entry["before"] = other, who, node
                 into = int(road * per_s)
                 if into == bucket:
                     size = push(heap_s, heap_entry, size, road, at)
@@ -201,7 +194,7 @@ def _keep(
 
 
 @compiled
-def _is_kept(kept: Any, seen: Any, node: int, n: int, who: int, n_anchors: int, width: int) -> bool:
+def _is_kept(kept: Any, seen: Any, node: int, n: int, who: int, n_anchors: int) -> bool:
     """Whether an anchor is among the first n of a node."""
     if not seen[node, (who & (SEEN - 1)) >> 6] & (np.uint64(1) << np.uint64(who & 63)):
         return False
@@ -209,5 +202,5 @@ def _is_kept(kept: Any, seen: Any, node: int, n: int, who: int, n_anchors: int, 
         return True
     found = False
     for j in range(n):
-        found = found or kept[node, j]["step"] // width == who
+        found = found or kept[node, j]["anchor"] == who
     return found

@@ -1,4 +1,4 @@
-"""Kept times: for every node the few nearest of some fixed anchors (posts), with the routes.
+"""Kept times: for every node the few nearest of some fixed anchors (posts).
 
 A unit that stands at its post is found by a look at the two ends of the incident's street; only units on the move still
 need a search, and only where they might be nearer by the landmarks. Exact: where the kept anchors do not suffice, the
@@ -11,15 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from geodata.along import HEAD, METRES, SECONDS, TAIL, TWIN, crow_s, direct_s, lay_direct, part_s
+from geodata.along import METRES, SECONDS, TAIL, TWIN, crow_s, direct_s, part_s
 from geodata.compiled import compiled
 from geodata.search import nearest_with_drives, offer
-
-FROM_HEAD, FROM_TAIL = 2, 1
-"""Instead of a link: the anchor's own edge, or its twin; so much below the width of a step."""
-WAY = np.dtype([("m", "f8"), ("other", "i4"), ("edge", "i4")])
-"""A link on the way home: metres, the node at the other end, and the edge that it is. All in one place, as a way reads
-them at each of its steps."""
 
 
 @compiled
@@ -52,9 +46,8 @@ def nearest_kept(
 ) -> int:
     """As `geodata.search.nearest`, for candidates of which some stand at an anchor (`anchor` by row; -1: on the move).
 
-    `near` (n, k) of `geodata.keeping.KEPT` holds the nearest anchors from which each node is reached, with steps of
-    width 1; the rest is as `geodata.search.nearest` has it. Fills drive too: seconds and metres on the road, a row for
-    each of the best.
+    `near` (n, k) of `geodata.keeping.KEPT` holds the nearest anchors from which each node is reached; the rest is as
+    `geodata.search.nearest` has it. Fills drive too: seconds and metres on the road, a row for each of the best.
     """
     n = len(rows)
     k = min(len(best), n)
@@ -96,7 +89,7 @@ def nearest_kept(
             node = ends[back, TAIL]
             rest_s = part_s(1.0 - target_share, road[back, SECONDS])
         for j in range(last + 1):
-            who = near[node, j]["step"]
+            who = near[node, j]["anchor"]
             seconds = near[node, j]["s"] + rest_s
             # none that follows, kept or not, is among the best
             if who < 0 or least_delay + least_slowness * seconds > worst:
@@ -187,94 +180,13 @@ def _measure(
         rest = target_share if side == 0 else 1.0 - target_share
         node = ends[into, TAIL]
         j = 0
-        while j < last and near[node, j]["step"] != anchor:
+        while j < last and near[node, j]["anchor"] != anchor:
             j += 1
         whole = near[node, j]["s"] + part_s(rest, road[into, SECONDS])
-        if near[node, j]["step"] != anchor:
+        if near[node, j]["anchor"] != anchor:
             # it is no nearer than the last of those kept
             beyond = min(beyond, whole)
         elif whole < seconds:
             seconds = whole
             metres = near[node, j]["m"] + rest * road[into, METRES]
     return (seconds, metres) if seconds <= beyond else (np.inf, np.inf)
-
-
-@compiled
-def trace_home(
-    home_step: Any,
-    home_s: Any,
-    width: int,
-    first: Any,
-    links: Any,
-    ends: Any,
-    road: Any,
-    path: Any,
-    anchor: int,
-    anchor_edge: int,
-    anchor_m: float,
-    edge: int,
-    offset_m: float,
-) -> tuple[int, float, float, float, float]:
-    """The fastest route from a position to an anchor by the kept times: fills `path` with its edges.
-
-    `home_step` (n, k) holds the steps from each node to its nearest anchors, of which the mark is the place of the link
-    among those that leave the node; `home_s` (n, k) the seconds; `links`, from first[i] for node i, are of `WAY`,
-    and one more than there are, as the first of a node is read even where it has none.
-    Returns as `geodata.search.trace`; no edges where the kept times do not tell.
-    """
-    least = anchor * width
-    most = least + width - 1
-    share = offset_m / road[edge, METRES]
-    anchor_share = anchor_m / road[anchor_edge, METRES]
-    seconds = direct_s(ends, road, edge, share, anchor_edge, anchor_share)
-    start = -1
-    # where the anchor is not among those kept, it is no nearer than the last of them
-    beyond = np.inf
-    last = home_s.shape[1] - 1
-    for side in range(2):
-        out = edge if side == 0 else ends[edge, TWIN]
-        if out < 0:
-            break
-        rest_s = part_s(1.0 - share if side == 0 else share, road[out, SECONDS])
-        node = ends[out, HEAD]
-        j = 0
-        while j < last and not least <= home_step[node, j] <= most:
-            j += 1
-        whole = home_s[node, j] + rest_s
-        if not least <= home_step[node, j] <= most:
-            beyond = min(beyond, whole)
-        elif whole < seconds:
-            seconds = whole
-            start = out
-    if seconds > beyond or seconds == np.inf:
-        return 0, 0.0, 0.0, 0.0, np.inf
-    if start < 0:
-        count, begin, end, metres = lay_direct(ends, road, path, edge, share, anchor_edge, anchor_share)
-        return count, begin, end, metres, seconds
-
-    begin = share if start == edge else 1.0 - share
-    path[0] = start
-    metres = (1.0 - begin) * road[start, METRES]
-    count = 1
-    node = ends[start, HEAD]
-    while True:
-        # the node's links lie side by side: the first is read now, so that all are at hand when the step is known
-        here = first[node]
-        first_m = links[here]["m"]
-        j = 0
-        while not least <= home_step[node, j] <= most:
-            j += 1
-        by = home_step[node, j] - least
-        if by >= width - FROM_HEAD:
-            break
-        link = here + by
-        path[count] = links[link]["edge"]
-        count += 1
-        metres += first_m if by == 0 else links[link]["m"]
-        node = links[link]["other"]
-    end = anchor_share
-    path[count] = anchor_edge
-    if by == width - FROM_TAIL:
-        end = 1.0 - anchor_share
-        path[count] = ends[anchor_edge, TWIN]
-    return count + 1, begin, end, metres + end * road[anchor_edge, METRES], seconds

@@ -186,16 +186,6 @@ class MatrixTravel:
             raise NoWayError(f"no way from {origin} to {target}")
         return Route(*self._stretches(way, origin.edge, share, target.edge, goal), way.time_s, way.length_m)
 
-    def route_home(self, origin: Position, anchor: int, hour: int) -> Route:
-        """The quickest way from a position to an anchor.
-
-        Raises:
-            NoWayError: there is none.
-        """
-        if self.anchors is None:
-            raise ValueError("no anchors were given to drive home to")
-        return self.route(origin, self.anchors[anchor], hour)
-
     def _stretches(self, way: Choice, origin: int, share: float, target: int, goal: float) -> tuple[Ints, float, float]:
         """The edges of a way, and its shares of the first and the last of them."""
         n = self.n_places

@@ -175,23 +175,21 @@ def _leave(ports: Any, buckets: Any, i: int) -> None:
 
 @lean
 def _take_aim(ends: Any, road: Any, guide: Any, edge: int, share: float) -> None:
-    """Note the marks of an origin, by the ends of its edge: rather too near the landmarks than too far from them, and
-    no farther than LONGEST."""
+    """Note the marks of an origin, by the ends of its edge less the seconds to there: of both ends the greater, with
+    which a port is less far. No farther than LONGEST from a landmark that it can reach."""
     marks, aim, twin = guide.marks, guide.aim, ends[edge, TWIN]
-    tail, head = ends[edge, TAIL], ends[edge, HEAD]
-    come = _steps(np.ceil(part_s(share, road[edge, SECONDS]) / guide.step_s))
-    leave = _steps(np.floor(part_s(1.0 - share, road[edge, SECONDS]) / guide.step_s))
-    other_tail, other_head, other_come, other_leave = tail, head, come, leave
+    one = other = ends[edge, HEAD]
+    to_one = to_other = _steps(part_s(1.0 - share, road[edge, SECONDS]) / guide.step_s)
     if twin >= 0:
-        other_tail, other_head = ends[twin, TAIL], ends[twin, HEAD]
-        other_come = _steps(np.ceil(part_s(1.0 - share, road[twin, SECONDS]) / guide.step_s))
-        other_leave = _steps(np.floor(part_s(share, road[twin, SECONDS]) / guide.step_s))
+        other, to_other = ends[twin, HEAD], _steps(part_s(share, road[twin, SECONDS]) / guide.step_s)
     for i in range(LANDMARKS):
-        aim[0, i] = min(marks[tail, i] + come, marks[other_tail, i] + other_come, INFINITE)
+        mark, other_mark = np.int64(marks[one, i]), np.int64(marks[other, i])
+        known = (mark < INFINITE) & (other_mark < INFINITE)
+        aim[0, i] = max(mark - to_one, other_mark - to_other, 0) if known else INFINITE
     for i in range(LANDMARKS, 2 * LANDMARKS):
-        mark, other = marks[head, i], marks[other_head, i]
-        least = INFINITE - LONGEST if mark > 0 or other > 0 else 0
-        aim[0, i] = max(mark - leave, other - other_leave, least)
+        mark, other_mark = np.int64(marks[one, i]), np.int64(marks[other, i])
+        least = INFINITE - LONGEST if (mark > 0) | (other_mark > 0) else 0
+        aim[0, i] = max(mark - to_one, other_mark - to_other, least)
 
 
 @lean
@@ -215,7 +213,9 @@ def bound_s(ends: Any, road: Any, guide: Any, target_edge: int, target_m: float,
         return 0.0
     _take_aim(ends, road, guide, edge, offset_m / road[edge, METRES])
     share = target_m / road[target_edge, METRES]
-    least = part_s(share, road[target_edge, SECONDS]) + _ahead_s(guide.marks, ends[target_edge, TAIL], guide.aim, guide.step_s)
+    least = part_s(share, road[target_edge, SECONDS]) + _ahead_s(
+        guide.marks, ends[target_edge, TAIL], guide.aim, guide.step_s
+    )
     if back >= 0:
         rest_s = part_s(1.0 - share, road[back, SECONDS])
         least = min(least, rest_s + _ahead_s(guide.marks, ends[back, TAIL], guide.aim, guide.step_s))
@@ -250,7 +250,6 @@ def seek(
         out, into = (edge, target_edge) if side == 0 else (ends[edge, TWIN], ends[target_edge, TWIN])
         if out >= 0:
             fetch_soon(road, out)
-            fetch_soon(guide.marks, ends[out, TAIL])
             fetch_soon(outward, ends[out, HEAD])
             fetch_soon(guide.marks, ends[out, HEAD])
             fetch_soon(pockets, ends[out, HEAD])
@@ -401,7 +400,7 @@ def lay(
     ends: Any, road: Any, guide: Any, path: Any, start: int, gate: int, target_edge: int, target_m: float, edge: int,
     offset_m: float,
 ) -> tuple[int, float, float]:  # fmt: skip
-    """The way that the last `seek` found, which leaves by the end of `start` and by a gate: fills `path` with its edges.
+    """The way that the last `seek` found, which leaves by the end of `start` and by a gate: fills `path` with edges.
 
     Returns their number, the share of the first where it begins and the share of the last where it ends.
     """

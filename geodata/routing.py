@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from geodata import search
 from geodata.along import ALONG_X, ALONG_Y, HEAD, TAIL, TWIN
 from geodata.driving import OBEY_ALL, DriveGraph, DrivingRules
-from geodata.keeping import AWAY_ENTRIES, HOME_ENTRIES, SPOKE, keep_nearest, n_kept
-from geodata.kept import FROM_HEAD, FROM_TAIL, WAY, nearest_kept, trace_home
+from geodata.keeping import SPOKE, keep_nearest, n_kept
+from geodata.kept import nearest_kept
 from geodata.network import Floats, Ints, RoadNetwork
 from geodata.pair import BUCKETS, LANDMARKS, LINK
 from geodata.positions import Position, Positions
@@ -75,8 +75,7 @@ class Period:
         )  # fmt: skip
         """The first arguments of the searches, once there is a guide."""
         self.near: tuple[Any, ...] = ()
-        self.home: tuple[Any, ...] = ()
-        """The first arguments of `nearest_kept` and of `trace_home`, once they are kept."""
+        """The first arguments of `nearest_kept`, once times are kept."""
 
     def _least_s_per_m(self) -> float:
         """The least time that any edge takes for a metre from end to end, as the crow flies."""
@@ -154,7 +153,6 @@ class RoadTravel:
         self.rules = rules
         self.slowdowns = tuple(slowdowns)
         self.anchors = anchors
-        self._anchor_at = [] if anchors is None else list(anchors)
         period_of_hour, self._hour_of_period = self.speeds.period_of_hour()
         self._period_of_hour = period_of_hour.tolist()
         self._periods: dict[tuple[int, int], Period] = {}
@@ -226,23 +224,21 @@ class RoadTravel:
         """Measure what is kept for an hour or a moment now, instead of when it is first needed."""
         if self.anchors is not None:
             self._near(self.period(hour), self.anchors)
-            self.calm._home(self.calm.period(hour), self.anchors)
+        self.calm.period(hour).set_guide()
 
     def for_nearest(self, hour: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The first arguments of `nearest_kept`, before the anchors of the candidates and after them."""
         if self.anchors is None:
             raise ValueError("no anchors were given to look at")
         period = self.period(hour)
-        # in this order: what is kept comes with landmarks
+        # in this order: what is kept comes with a guide
         return self._near(period, self.anchors), period.graph
 
-    def for_home(self, hour: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The first arguments of `trace_home` and of `way`."""
-        if self.anchors is None:
-            raise ValueError("no anchors were given to drive home to")
+    def for_way(self, hour: int) -> tuple[Any, ...]:
+        """The first arguments of `geodata.search.way`."""
         period = self.period(hour)
         period.set_guide()
-        return self._home(period, self.anchors), period.graph
+        return period.graph
 
     @property
     def path(self) -> Ints:
@@ -257,60 +253,25 @@ class RoadTravel:
     def _near(self, period: Period, anchors: Positions) -> tuple[Any, ...]:
         """The first arguments of `nearest_kept`."""
         if not period.near:
-            mark = np.zeros(len(period.time_s), np.int32)
-            period.near = self._keep(period, anchors, period.outward, mark, 1, AWAY_ENTRIES), len(anchors)
+            period.near = self._keep(period, anchors), len(anchors)
             period.set_guide()
         return period.near
 
-    def _home(self, period: Period, anchors: Positions) -> tuple[Any, ...]:
-        """The first arguments of `trace_home`."""
-        if not period.home:
-            out = period.outward
-            edge, count = out.record["edge"], np.diff(out.first)
-            mark = np.zeros(len(period.time_s), np.int32)
-            mark[edge] = np.arange(len(edge)) - np.repeat(out.first[:-1], count)
-            width = int(count.max(initial=0)) + FROM_HEAD
-            kept = self._keep(period, anchors, period.inward, mark, width, HOME_ENTRIES)
-            ways = np.zeros(len(edge) + 1, WAY)
-            ways["m"][:-1], ways["other"][:-1], ways["edge"][:-1] = self._length_m[edge], out.record["other"], edge
-            step_s = np.ascontiguousarray(kept["step"]), np.ascontiguousarray(kept["s"])
-            period.home = *step_s, width, out.first, ways, self._ends, period.road, self._scratch.path
-        return period.home
-
-    def _keep(
-        self, period: Period, anchors: Positions, links: Links, mark: Ints, width: int, entries: int
-    ) -> NDArray[np.void]:
-        """The nearest anchors of each node, from which it is reached by links that lead outward, or to which it leads.
-
-        Args:
-            period: of the times.
-            anchors: the posts.
-            links: outward or inward.
-            mark: (q,) of each edge, less than the width.
-            width: of the steps.
-            entries: about so many are kept.
-        """
+    def _keep(self, period: Period, anchors: Positions) -> NDArray[np.void]:
+        """The anchors from which each node is reached soonest."""
         time_s, ends, length_m = period.time_s, self._ends, self._length_m
-        away = links is period.outward
         edge, twin = anchors.edge, ends[anchors.edge, TWIN]
         two_way = np.flatnonzero(twin >= 0)
-        share = anchors.offset_m / length_m[edge]
+        share = 1 - anchors.offset_m / length_m[edge]
         share = np.r_[share, 1 - share[two_way]]
-        own_share = 1 - share if away else share
         edge = np.r_[edge, twin[two_way]]
         seeds = np.empty(len(edge), SPOKE)
-        seeds["s"], seeds["m"] = part_s(own_share, time_s[edge]), own_share * length_m[edge]
-        seeds["other"] = ends[edge, HEAD if away else TAIL]
+        seeds["s"], seeds["m"] = part_s(share, time_s[edge]), share * length_m[edge]
+        seeds["other"] = ends[edge, HEAD]
         numbers = np.arange(len(anchors))
-        seeds["mark"] = np.r_[numbers, numbers[two_way]] * width
-        if width > 1:
-            seeds["mark"] += width - np.repeat([FROM_HEAD, FROM_TAIL], [len(anchors), len(two_way)]).astype(np.int32)
-        record = np.empty(len(links.record), SPOKE)
-        edge = links.record["edge"]
-        record["s"], record["other"] = links.record["s"], links.record["other"]
-        record["m"], record["mark"] = length_m[edge], mark[edge]
-        k = n_kept(len(self.drive.xy_m), len(anchors), entries)
-        return keep_nearest(links.first, record, seeds, len(anchors), width, k)
+        seeds["anchor"] = np.r_[numbers, numbers[two_way]]
+        links = period.outward
+        return keep_nearest(links.first, links.record, length_m, seeds, n_kept(len(self.drive.xy_m), len(anchors)))
 
     def nearest(
         self,
@@ -358,7 +319,8 @@ class RoadTravel:
         best, cost, drive = np.empty(k, np.int64), np.empty(k), np.empty((len(rows), 2))
         rows = np.asarray(rows, np.int64)
         asked = target.edge, target.offset_m, rows, positions.edge, positions.offset_m, delay_s, slowness
-        found = search.nearest_with_drives(*period.graph, *asked, best, cost, 0, float(limit_s), drive, np.empty_like(drive))
+        room = drive, np.empty_like(drive)
+        found = search.nearest_with_drives(*period.graph, *asked, best, cost, 0, float(limit_s), *room)
         return best[:found], cost[:found], drive
 
     def nearest_drives(
@@ -407,27 +369,6 @@ class RoadTravel:
         count, begin, end, metres, road_s = search.way(*period.graph, *target, *origin)
         if not count:
             raise NoWayError(f"no open way from {origin} to {target}")
-        return Route(self._edges_of_path(count), begin, end, road_s, metres)
-
-    def route_home(self, origin: Position, anchor: int, hour: int) -> Route:
-        """The fastest route from a position to an anchor.
-
-        Raises:
-            NoWayError: closures leave none.
-        """
-        if self.anchors is None:
-            raise ValueError("no anchors were given to drive home to")
-        post = self._anchor_at[anchor]
-        count, begin, end, metres, road_s = trace_home(
-            *self._home(self.period(hour), self.anchors),
-            anchor,
-            post.edge,
-            post.offset_m,
-            origin.edge,
-            origin.offset_m,
-        )
-        if not count:
-            return self.route(origin, post, hour)
         return Route(self._edges_of_path(count), begin, end, road_s, metres)
 
 

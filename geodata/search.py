@@ -425,7 +425,7 @@ def _drive(
 
 @lean
 def way(
-    first: Any, links: Any, ends: Any, road: Any, chord: Any, least_s_per_m: float, guide: Any, bucket_s: float,
+    first: Any, links: Any, ends: Any, road: Any, _chord: Any, _least_s_per_m: float, guide: Any, bucket_s: float,
     nodes: Any, buckets: Any, counter: Any, path: Any, target_edge: int, target_m: float, edge: int, offset_m: float,
 ) -> tuple[int, float, float, float, float]:  # fmt: skip
     """The fastest way from one position to another: fills `path`. Returns as `trace`; no edges where there is none."""

@@ -102,10 +102,3 @@ class TravelTimes(Protocol):
         Raises:
             NoWayError: closures leave none.
         """
-
-    def route_home(self, origin: Position, anchor: int, hour: int) -> Route:
-        """The fastest route from a position to an anchor.
-
-        Raises:
-            NoWayError: closures leave none.
-        """

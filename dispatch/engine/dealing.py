@@ -34,7 +34,6 @@ from dispatch.engine.luck import journey_factor
 from dispatch.incidents import Outcome
 from dispatch.units import UnitState
 from geodata.compiled import compiled, is_kept
-from geodata.kept import trace_home
 from geodata.network import Bools, Floats, Ints
 from geodata.search import way
 
@@ -66,8 +65,6 @@ class Roads(NamedTuple):
     """Of `nearest_kept`, before the anchors of the candidates ..."""
     graph: tuple[Any, ...]
     """... and after them."""
-    home: tuple[Any, ...]
-    """Of `trace_home`."""
     back: tuple[Any, ...]
     """Of `way`, as traffic drives."""
     path: Ints
@@ -306,7 +303,6 @@ def _go_back(now_s: float, unit: int, roads: Any, moving: Any, crews: Any, ledge
     """As `Standby.stand_by`; False, and nothing is changed, where that has to do it."""
     numbers, values, edges, end_s, _, first, again, stretch, cursor = moving
     edge, offset_m, post, path = np.int64(numbers[EDGE, unit]), values[OFFSET_M, unit], np.int64(-1), roads.path
-    count, begin, end, road_s = 0, 0.0, 0.0, 0.0
     if crews.patrol[unit] == ONE_ROUND:
         return False
     if crews.patrol[unit] == ROUNDS:
@@ -314,9 +310,7 @@ def _go_back(now_s: float, unit: int, roads: Any, moving: Any, crews: Any, ledge
     else:
         post = np.int64(crews.base[unit])
         to_edge, to_m = np.int64(roads.post_edge[post]), roads.post_m[post]
-        count, begin, end, _, road_s = trace_home(*roads.home, post, to_edge, to_m, edge, offset_m)
-    if count == 0:
-        count, begin, end, _, road_s = way(*roads.back, to_edge, to_m, edge, offset_m)
+    count, begin, end, _, road_s = way(*roads.back, to_edge, to_m, edge, offset_m)
     if count == 0 or count > edges.shape[1]:
         return False
     n_edges = 0

@@ -166,9 +166,9 @@ class Ordinary(State):
         travel = self.roads[0]
         assert isinstance(travel, RoadTravel)
         assert travel.anchors is not None
-        (near, graph), (home, back) = travel.for_nearest(hour), travel.calm.for_home(hour)
+        (near, graph), back = travel.for_nearest(hour), travel.calm.for_way(hour)
         posts, edge_s = travel.anchors, travel.calm.edge_time_s(hour)
-        roads = Roads(near, graph, home, back, travel.calm.path, posts.edge, posts.offset_m, edge_s)
+        roads = Roads(near, graph, back, travel.calm.path, posts.edge, posts.offset_m, edge_s)
         self._hour_held, self._moving_held = hour, self.fleet.moving
         self._fastest_m_s = max(self._fastest_m_s, travel.calm.fastest_m_s(hour))
         about = self._crews, self._asked, self._found, self._queue, self._ledger, self._sheet, self._room

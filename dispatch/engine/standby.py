@@ -102,7 +102,7 @@ class Standby(State):
         origin, _ = fleet.place(unit)
         hour = self.moment(travel)
         try:
-            route = travel.route_home(origin, post, hour) if post >= 0 else travel.route(origin, goal, hour)
+            route = travel.route(origin, goal, hour)
         except NoWayError:
             fleet.stand(unit, origin)
             self.journal.state(unit, UnitState.IDLE, now_s, origin)
@@ -141,6 +141,7 @@ class Standby(State):
                 busy_share=self.busy.share(now_s),
                 cover=problem.cover,
                 units=self.view,
+                posts=self.posts,
                 travel=self.roads,
             )
         )

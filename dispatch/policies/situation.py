@@ -179,6 +179,7 @@ class Standing(NamedTuple):
     units: Units
     travel: Sequence[TravelTimes]
     """By row of kind."""
+    posts: Sequence[Position]
 
 
 class Move(NamedTuple):

@@ -103,7 +103,7 @@ def way_s(standing: Standing, unit: int, post: int) -> float:
         return float(standing.cover.between_s[at, post])
     travel = standing.travel[standing.units.kind[unit]].calm
     try:
-        return float(travel.route_home(standing.units.positions[unit], post, standing.hour).time_s)
+        return float(travel.route(standing.units.positions[unit], standing.posts[post], standing.hour).time_s)
     except NoWayError:
         return math.inf
 

@@ -68,6 +68,7 @@ def standing_of(
             acts_alone=np.ones(n, bool) if alone is None else np.array(alone),
         ),
         travel=[travel],
+        posts=list(travel.places(range(cover.n_posts))),
     )
 
 

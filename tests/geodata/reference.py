@@ -14,10 +14,10 @@ from geodata.routing import RoadTravel
 from geodata.speeds import Slowdown
 
 
-def hard_network(rng: np.random.Generator, n: int) -> RoadNetwork:
-    """n junctions on a ring (so that all is connected) with random chords: some one-way, some doubled, some for
-    pedestrians, and with turn restrictions; streets bend in their middle."""
-    chords = rng.integers(0, n, (2 * n, 2))
+def hard_network(rng: np.random.Generator, n: int, chords_each: float = 2.0) -> RoadNetwork:
+    """n junctions on a ring (so that all is connected) with random chords, so many for each junction: some one-way,
+    some doubled, some for pedestrians, and with turn restrictions; streets bend in their middle."""
+    chords = rng.integers(0, n, (int(chords_each * n), 2))
     chords = chords[chords[:, 0] != chords[:, 1]]
     ring = np.stack([np.arange(n), (np.arange(n) + 1) % n], 1)
     ends = np.r_[ring, chords]

@@ -7,17 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import hard_network
-from test_routing import check_route, random_network, random_positions
+from test_routing import random_network, random_positions
 
 from geodata import keeping
-from geodata.keeping import SPOKE, keep_nearest
 from geodata.network import RoadNetwork
 from geodata.positions import Positions
 from geodata.routing import RoadTravel
 from geodata.speeds import Slowdown
 from geodata.timetable import times_between
-from geodata.travel import NoWayError
 
 HOUR = 18
 SEARCHES = 10
@@ -81,33 +78,6 @@ def test_the_nearest_are_the_same_however_few_are_kept(seed: int, k: int, floods
     assert travel.period(moment).near[0].shape[1] == k
 
 
-@settings(max_examples=150)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 5]), st.booleans(), st.booleans())
-def test_the_way_home_is_the_same_however_few_are_kept(seed: int, k: int, floods: bool, turns: bool) -> None:
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(5, 30))
-    network = hard_network(rng, n) if turns else random_network(rng, n)
-    posts = posts_of(network, rng, int(rng.integers(6, 30)))
-    travel = RoadTravel(network, anchors=posts, slowdowns=some_closed(network, rng) if floods else [])
-    moment = travel.moment(HOUR, 0.0)
-    # a post may lie at the very end of a closed street
-    time_s = np.minimum(travel.period(moment).time_s, 1e12)
-    with keeping_only(k):
-        for origin in random_positions(network, rng, 4):
-            for home, post in enumerate(posts):
-                try:
-                    expected = travel.route(origin, post, moment)
-                except NoWayError:
-                    with pytest.raises(NoWayError):
-                        travel.route_home(origin, home, moment)
-                    continue
-                route = travel.route_home(origin, home, moment)
-                assert route.time_s == pytest.approx(expected.time_s, abs=1e-9)
-                if not turns:
-                    check_route(network, route, origin, post, time_s)
-    assert travel.period(moment).home[0].shape[1] == k
-
-
 @pytest.mark.parametrize("n_posts", [keeping.SEEN + 300, 40_000])
 def test_very_many_posts_are_told_apart(n_posts: int) -> None:
     rng = np.random.default_rng(n_posts)
@@ -121,10 +91,6 @@ def test_very_many_posts_are_told_apart(n_posts: int) -> None:
         expected, _ = plain.nearest(target, rows, posts, none, none + 1, HOUR, 3)
         found = travel.nearest_drives(target, rows, posts, none, none + 1, HOUR, 3, anchor=rows.astype(np.int32))
         assert [row for row, _ in found] == expected.tolist()
-        for home in (*expected.tolist(), n_posts - 1):
-            route = travel.route_home(target, home, HOUR)
-            assert route.time_s == pytest.approx(plain.route(target, posts[home], HOUR).time_s, abs=1e-9)
-            check_route(network, route, target, posts[home], plain.period(HOUR).time_s)
 
 
 @pytest.mark.parametrize(("n_posts", "k"), [(40, 7), (keeping.SEEN + 300, 90)])
@@ -141,7 +107,7 @@ def test_every_node_keeps_its_nearest_posts_once_each_and_in_order(n_posts: int,
     out = np.array([np.flatnonzero(ends[: network.n_open, 0] == node)[0] for node in range(len(near))], np.int32)
     expected = np.sort(times_between(travel, posts, Positions(out, np.zeros(len(out))), HOUR), axis=0)[:k].T
     assert near["s"] == pytest.approx(expected, abs=1e-6)
-    assert all(len(set(row.tolist())) == k for row in near["step"])
+    assert all(len(set(row.tolist())) == k for row in near["anchor"])
 
 
 def test_who_stands_at_a_post_is_found_without_a_search() -> None:
@@ -156,7 +122,6 @@ def test_who_stands_at_a_post_is_found_without_a_search() -> None:
         before = int(counter[0])
         for target in random_positions(network, np.random.default_rng(1), 20):
             travel.nearest_drives(target, rows, posts, none, none + 1, HOUR, 1, anchor=anchor)
-            travel.route_home(target, 3, HOUR)
         return int(counter[0]) - before
 
     assert searches() == 0
@@ -166,9 +131,3 @@ def test_who_stands_at_a_post_is_found_without_a_search() -> None:
     counter = travel.period(HOUR).graph[SEARCHES]
     rows = rows[-4:]
     assert searches() > 0
-
-
-def test_more_posts_than_steps_can_number_are_refused() -> None:
-    none = np.empty(0, SPOKE)
-    with pytest.raises(ValueError, match="product below"):
-        keep_nearest(np.zeros(2, np.int32), none, none, 2**28, 9, 12)

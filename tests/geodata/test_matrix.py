@@ -147,8 +147,6 @@ def test_who_cannot_come_is_not_among_the_nearest() -> None:
     assert [row for row, _ in found] == [1]
     with pytest.raises(NoWayError):
         travel.route(travel.place(0), travel.place(1), 0)
-    with pytest.raises(NoWayError):
-        travel.route_home(travel.place(0), 0, 0)
     assert travel.route(travel.place(1), travel.place(0), 0).time_s == 10
 
 
@@ -158,7 +156,7 @@ def test_hours_have_their_own_matrices_and_those_without_hurry_theirs() -> None:
     travel = MatrixTravel(both, matrix_of_hour=of_hour, calm_times_s=3 * both, anchors=[1])
 
     def seconds(t: MatrixTravel, hour: int) -> float:
-        return t.route_home(t.place(0), 0, hour).time_s
+        return t.route(t.place(0), t.place(1), hour).time_s
 
     assert [seconds(travel, hour) for hour in (0, 23, 24, 167)] == [100, 100, 200, 200]
     assert [seconds(travel.calm, hour) for hour in (0, 24)] == [300, 600]
@@ -203,11 +201,6 @@ def test_a_matrix_that_is_none_is_refused(given: dict[str, object], told: str) -
         MatrixTravel(**given)
 
 
-def test_without_anchors_there_is_no_home(travel: MatrixTravel) -> None:
-    with pytest.raises(ValueError, match="anchors"):
-        MatrixTravel(TIMES_S).route_home(travel.place(0), 0, 0)
-
-
 @pytest.mark.parametrize("seed", range(15))
 def test_the_matrix_of_a_road_network_answers_as_the_roads_do(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -230,7 +223,3 @@ def test_the_matrix_of_a_road_network_answers_as_the_roads_do(seed: int) -> None
         assert [row for row, _ in by_matrix] == [row for row, _ in by_road]
         for (_, a), (_, b) in zip(by_matrix, by_road, strict=True):
             assert a == pytest.approx(b, abs=2 * SHORTEST_M)
-        for anchor in range(3):
-            if np.isfinite(times_s[target, anchor]):
-                at_home = matrix.route_home(places[target], anchor, hour)
-                assert at_home.time_s == pytest.approx(roads.route_home(where[target], anchor, hour).time_s)

@@ -149,10 +149,6 @@ def test_kept_times_change_no_answer(seed: int) -> None:
         check_route(network, route, units[row], target, plain.period(RUSH_HOUR).time_s)
         assert drive.time_s == pytest.approx(route.time_s, abs=1e-6)
         assert drive.length_m == pytest.approx(route.length_m, abs=1e-3), "kept in single precision"
-    home = int(rng.integers(0, len(posts)))
-    route = keeping.route_home(target, home, RUSH_HOUR)
-    assert route.time_s == pytest.approx(plain.route(target, posts[home], RUSH_HOUR).time_s, abs=1e-9)
-    check_route(network, route, target, posts[home], plain.period(RUSH_HOUR).time_s)
 
 
 @settings(max_examples=60)
@@ -186,8 +182,6 @@ def test_where_every_road_is_closed_nobody_comes(made: Callable[[np.random.Gener
     assert travel.nearest_drives(*asked, anchor=np.arange(12, dtype=np.int32)) == []
     with pytest.raises(NoWayError):
         travel.route(posts[1], target, moment)
-    with pytest.raises(NoWayError):
-        travel.route_home(posts[1], 0, moment)
     assert (times_between(travel, posts, posts, moment) == np.where(np.eye(12), 0, np.inf)).all()
     assert (reach(travel, posts.take(rows), moment).at(posts.take(np.zeros(1, int))) == np.inf).all()
 

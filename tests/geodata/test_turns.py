@@ -457,9 +457,6 @@ def test_kept_times_of_posts_agree_under_every_rule(seed: int, rules: DrivingRul
     found = keeping.nearest_drives(target, rows, posts, none, none + 1, HOUR, 4, anchor=rows.astype(np.int32))
     expected = searched_times(plain, posts, target, HOUR)
     assert [drive.time_s for _, drive in found] == pytest.approx(np.sort(expected), abs=1e-6)
-    for number in rows.tolist():
-        home = keeping.route_home(target, number, HOUR)
-        assert home.time_s == pytest.approx(plain.route(target, posts[number], HOUR).time_s, abs=1e-6)
 
 
 def test_every_restriction_told_is_a_defect_with_a_place() -> None:
