@@ -36,13 +36,17 @@ _keep_by_source()
 
 def compiled(function: Any) -> Any:
     """A function of numbers and plain arrays as machine code; division by zero gives infinity, as in numpy."""
-    return numba.njit(function, cache=True, nogil=True, error_model="numpy", _nrt=True)
+    return _kernel(function, _nrt=True)
 
 
 def lean(function: Any) -> Any:
     """As `compiled`, for functions that make no arrays: no references are counted, which takes a third of the time of a
     short one that is given many."""
-    return numba.njit(function, cache=True, nogil=True, error_model="numpy", _nrt=False)
+    return _kernel(function, _nrt=False)
+
+
+def _kernel(function: Any, **options: Any) -> Any:
+    return numba.njit(function, cache=True, nogil=True, error_model="numpy", **options)
 
 
 def is_kept(kernel: Any) -> bool:

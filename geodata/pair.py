@@ -219,7 +219,7 @@ def bound_s(ends: Any, road: Any, guide: Any, target_edge: int, target_m: float,
     if back >= 0:
         rest_s = part_s(1.0 - share, road[back, SECONDS])
         least = min(least, rest_s + _ahead_s(guide.marks, ends[back, TAIL], guide.aim, guide.step_s))
-    return least
+    return float(least)
 
 
 @lean

@@ -120,7 +120,8 @@ def test_of_who_has_no_way_the_landmarks_know() -> None:
     before = marks.copy()
     assert np.isfinite(bound(period, target, origin))
     # as it would be on an island: from no landmark a way leads to the target's street
-    marks[ends[target.edge, :2], :8] = np.iinfo(np.uint16).max
+    for edge in (target.edge, ends[target.edge, 2]):
+        marks[ends[edge, :2], :8] = np.iinfo(np.uint16).max
     assert bound(period, target, origin) == np.inf
     marks[:] = before
     assert np.isfinite(bound(period, target, origin))
