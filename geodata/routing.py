@@ -29,7 +29,7 @@ STEP = 2.0
 BUCKET_S = 2.0
 """What waits in a search is sorted so finely. Measured."""
 PERIODS = 24
-"""So many are held ready, a day of hours that all differ; each takes 130 MB at 120,000 nodes with kept times."""
+"""So many are held ready, a day of hours that all differ; each takes 110 MB at 120,000 nodes with kept times."""
 CHORD, LEAST_S_PER_M, GUIDE = 4, 5, 6
 """Places among the first arguments of the searches: chords, the least seconds a metre, the guide."""
 
