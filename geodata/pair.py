@@ -52,8 +52,6 @@ NONE, NOT_WAITING = -1, -2
 """As a row of the ports, NONE is the last of them."""
 AT_HEAD = -3
 """The first port in bucket b has AT_HEAD - b before it."""
-BY_TAIL, BY_TWIN = -1, -2
-"""In place of a link: the target's own edge begins here, or its twin does."""
 SAME_POCKET = -2
 """In place of an edge: the way may stay in a pocket, of which the core knows nothing."""
 
@@ -86,7 +84,7 @@ class Guide(NamedTuple):
     outward: NDArray[np.void]
     """(p, GATES) of `LINK`: ways to gates ..."""
     inward: NDArray[np.void]
-    """... and from them, as `core.measure` has them."""
+    """... and from them, as `geodata.core` measures them."""
     outward_m: Floats
     inward_m: Floats
     """(p, GATES) their metres."""
