@@ -316,7 +316,7 @@ def nearest_with_drives(
     tried: Any,
 ) -> int:
     """As `nearest`; `drive` (n, 2) receives seconds and metres on the road of those rows that are among the best.
-    `tried` (n, 2) is working memory.
+    `tried` (n, 2) is working memory; both may have more rows.
 
     Candidates are searched for one by one, the nearest first: as the crow flies, but whoever is nearest by that is
     bounded by the landmarks before it is searched for (ever tighter bounds: Seidl and Kriegel 1998, "Optimal multi-step
@@ -381,7 +381,7 @@ def _search_all(
     best_cost: Any, n_best: int, limit: float, drive: Any, tried: Any, worst: float,
 ) -> int:  # fmt: skip
     """The rest of `nearest_with_drives`, by one search for all whose bounds are no worse."""
-    left = rows[tried[:, BOUND] <= worst]
+    left = rows[tried[: len(rows), BOUND] <= worst]
     n_best = nearest(
         first, links, ends, road, bucket_s, nodes, buckets, counter, target_edge, target_m, left,
         edge, offset_m, delay_s, slowness, best, best_cost, n_best, limit,

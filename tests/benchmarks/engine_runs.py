@@ -86,7 +86,7 @@ def incident_vs_simpy(city: City) -> Iterator[Figure]:
 
     travel = problem.travel["obey_all"]
     prepared_s = timed(lambda: [travel.keep(hour) for hour in HOURS])
-    mine, peer = in_turn(lambda: simulate(problem), bare, rounds=5)
+    mine, peer = in_turn(lambda: simulate(problem), bare, rounds=15)
     load = utilisation(simulate(problem))
     busy = load["busy_s"].sum() / load["on_duty_s"].sum()
     print(f"incident_vs_simpy: {n:,} incidents, units busy {busy:.0%}; travel times kept once in {prepared_s:.1f} s")
@@ -103,7 +103,7 @@ def patrol_vs_posts(city: City) -> Iterator[Figure]:
         return replace(unit, patrol=make_patrol("roaming", ground, who, {"weight": "road_length", "within_m": 2_000.0}))
 
     patrolling = replace(posted, units=tuple(roaming(unit) for unit in posted.units))
-    mine, peer = in_turn(lambda: simulate(patrolling), lambda: simulate(posted), rounds=5)
+    mine, peer = in_turn(lambda: simulate(patrolling), lambda: simulate(posted), rounds=15)
     n = len(posted.incidents)
     yield Figure("patrol_vs_posts", mine / n * 1e6, peer / n * 1e6, "units at posts", "µs")
 

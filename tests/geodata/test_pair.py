@@ -11,6 +11,7 @@ from geodata.network import RoadNetwork
 from geodata.pair import LINE, LINES, LINK, OWN_LINKS, SAME_POCKET, bound_s, laid_out, seek
 from geodata.positions import Position, Positions
 from geodata.routing import Period, RoadTravel
+from geodata.search import nearest_with_drives
 from geodata.travel import NoWayError, Route
 
 
@@ -108,6 +109,15 @@ def test_the_nearest_of_many_that_are_about_as_near(seed: int) -> None:
     assert seconds[0] == pytest.approx(cost[rows].min(), abs=1e-6)
     same = rows[(which[rows] == which[found[0]]) & (delay_s[rows] == delay_s[found[0]])]
     assert found[0] == same.min()
+
+    # the same in memory that others left behind
+    best, best_s, room = np.empty(1, np.int64), np.empty(1), np.full((2, 90, 2), -1.0)
+    asked = rows, units.edge, units.offset_m, delay_s, np.ones(60), best, best_s, 0, np.inf, *room
+    assert nearest_with_drives(*travel.period(hour).graph, *target, *asked) == 1
+    assert (best[0], best_s[0]) == (found[0], seconds[0])
+    assert room[0, rows.tolist().index(found[0])].tolist() == pytest.approx(
+        [road_s[found[0]], travel.route(units[found[0]], target, hour).length_m], abs=1e-6
+    )
 
 
 def test_of_who_has_no_way_the_landmarks_know() -> None:
