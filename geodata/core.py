@@ -71,7 +71,7 @@ class Core(NamedTuple):
         """
         p, lengths = len(self.number), np.ascontiguousarray(length_m)
         in_gates, out_gates = (in_lines(p * GATES, LINK).reshape(p, GATES) for _ in range(2))
-        in_m, out_m = np.zeros((p, GATES)), np.zeros((p, GATES))
+        in_m, out_m = (np.zeros((p, GATES), np.float32) for _ in range(2))
         _measure(*outward, lengths, self.number, self.port_of, in_gates, in_m)
         begin, arc_s, arc_m, other, edge = _measure(*inward, lengths, self.number, self.port_of, out_gates, out_m)
         need = _needed(begin, arc_s, other)

@@ -64,7 +64,7 @@ def check_told(travel: RoadTravel, period: Period, route: Route, origin: Positio
     share[-1] = route.end_share
     share[0] -= route.begin_share
     assert (network.head[edges[:-1]] == network.tail[edges[1:]]).all()
-    assert (share * network.length_m[edges]).sum() == pytest.approx(route.length_m, abs=1e-6)
+    assert (share * network.length_m[edges]).sum() == pytest.approx(route.length_m, rel=1e-6, abs=1e-6)
     whole = period.time_s[edges]
     assert np.where(share > 0, share * np.where(share > 0, whole, 0), 0).sum() <= route.time_s + 1e-6
     for edge, along, place in ((edges[0], route.begin_share, origin), (edges[-1], route.end_share, target)):
@@ -116,7 +116,7 @@ def test_the_nearest_of_many_that_are_about_as_near(seed: int) -> None:
     assert nearest_with_drives(*travel.period(hour).graph, *target, *asked) == 1
     assert (best[0], best_s[0]) == (found[0], seconds[0])
     assert room[0, rows.tolist().index(found[0])].tolist() == pytest.approx(
-        [road_s[found[0]], travel.route(units[found[0]], target, hour).length_m], abs=1e-6
+        [road_s[found[0]], travel.route(units[found[0]], target, hour).length_m], rel=1e-6, abs=1e-6
     )
 
 
