@@ -68,7 +68,7 @@ class Guide(NamedTuple):
     """(1, 2 LANDMARKS) room for the marks of an origin."""
     ports: NDArray[np.void]
     """(c + 1,) of `PORT`; the last is none: what would be written to the neighbour of a port that has none goes there,
-    without a look."""
+    without a look. Its links are those of the target, 2 GATES at most."""
     own_marks: NDArray[np.uint16]
     """(c + 1, ...) the same memory, as marks."""
     links: NDArray[np.void]
