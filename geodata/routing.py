@@ -366,10 +366,13 @@ class RoadTravel:
         """
         period = self.period(hour)
         period.set_guide()
-        count, begin, end, metres, road_s = search.way(*period.graph, *target, *origin)
+        count, begin, end, road_s = search.way(*period.graph, *target, *origin)
         if not count:
             raise NoWayError(f"no open way from {origin} to {target}")
-        return Route(self._edges_of_path(count), begin, end, road_s, metres)
+        edges = self._edges_of_path(count)
+        length_m = self._length_m[edges]
+        metres = length_m.sum() - begin * length_m[0] - (1 - end) * length_m[-1]
+        return Route(edges, begin, end, road_s, float(metres))
 
 
 def part_s(share: Floats, edge_s: Floats) -> Floats:

@@ -28,8 +28,10 @@ reached, the first of the candidates that leave by it; in its bucket the next no
 number."""
 BY_TAIL, BY_TWIN = -1, -2
 """In place of an edge: the target's own begins here, or its twin does."""
-BOUND, SHARP = 0, 1
-"""Columns of what is known of candidates that were not searched for yet."""
+BOUND, KNOWN = 0, 1
+"""Columns of what is known of candidates: the least cost, infinite once it was searched for, and by what ..."""
+BY_CROW, BY_LANDMARKS, BY_SEARCH = 0.0, 1.0, 2.0
+"""... that is known."""
 TRIES = 8
 """So many candidates are searched for one by one; if that does not settle it, one search for all will. Measured."""
 ROUNDING_S = 1e-6
@@ -327,7 +329,6 @@ def nearest_with_drives(
     k = len(best)
     if n == 0:
         return n_best
-    # a lower bound of each, and whether that is by the landmarks
     tries = TRIES if n > 1 and 2 * k > n else 0
     for i in range(n):
         fetch_soon(chord, edge[rows[i]])
@@ -336,7 +337,7 @@ def nearest_with_drives(
     for i in range(n):
         row = rows[i]
         seconds = crow_s(chord, least_s_per_m, edge[row], offset_m[row], target_edge, target_m)
-        tried[i, BOUND], tried[i, SHARP] = delay_s[row] + slowness[row] * seconds, 0.0
+        tried[i, BOUND], tried[i, KNOWN] = delay_s[row] + slowness[row] * seconds, BY_CROW
         fetch_soon(guide.marks, ends[edge[row], TAIL])
         fetch_soon(guide.marks, ends[edge[row], HEAD])
     while True:
@@ -350,12 +351,13 @@ def nearest_with_drives(
         if tries == TRIES:
             break
         row = rows[at]
-        if tried[at, SHARP] == 0.0:
+        if tried[at, KNOWN] == BY_CROW:
             seconds = bound_s(ends, road, guide, target_edge, target_m, edge[row], offset_m[row])
-            tried[at, BOUND], tried[at, SHARP] = max(tried[at, BOUND], delay_s[row] + slowness[row] * seconds), 1.0
+            cost = delay_s[row] + slowness[row] * seconds
+            tried[at, BOUND], tried[at, KNOWN] = max(tried[at, BOUND], cost), BY_LANDMARKS
             continue
         tries += 1
-        tried[at, BOUND] = np.inf
+        tried[at, BOUND], tried[at, KNOWN] = np.inf, BY_SEARCH
         limit_s = (worst - delay_s[row]) / slowness[row] + ROUNDING_S
         seconds, metres = _drive(
             first, links, ends, road, guide, bucket_s, nodes, buckets, counter, path, target_edge, target_m, edge[row],
@@ -368,7 +370,7 @@ def nearest_with_drives(
                 drive[at, 0], drive[at, 1] = seconds, metres
     return int(
         _search_all(
-            first, links, ends, road, bucket_s, nodes, buckets, counter, path, target_edge, target_m, rows, edge,
+            first, links, ends, road, guide, bucket_s, nodes, buckets, counter, path, target_edge, target_m, rows, edge,
             offset_m, delay_s, slowness, best, best_cost, n_best, limit, drive, tried, worst,
         )
     )  # fmt: skip
@@ -376,22 +378,35 @@ def nearest_with_drives(
 
 @compiled
 def _search_all(
-    first: Any, links: Any, ends: Any, road: Any, bucket_s: float, nodes: Any, buckets: Any, counter: Any, path: Any,
-    target_edge: int, target_m: float, rows: Any, edge: Any, offset_m: Any, delay_s: Any, slowness: Any, best: Any,
-    best_cost: Any, n_best: int, limit: float, drive: Any, tried: Any, worst: float,
+    first: Any, links: Any, ends: Any, road: Any, guide: Any, bucket_s: float, nodes: Any, buckets: Any, counter: Any,
+    path: Any, target_edge: int, target_m: float, rows: Any, edge: Any, offset_m: Any, delay_s: Any, slowness: Any,
+    best: Any, best_cost: Any, n_best: int, limit: float, drive: Any, tried: Any, worst: float,
 ) -> int:  # fmt: skip
-    """The rest of `nearest_with_drives`, by one search for all whose bounds are no worse."""
-    left = rows[tried[: len(rows), BOUND] <= worst]
+    """The rest of `nearest_with_drives`, by one search for all whose bounds are no worse.
+
+    Sums in another order differ in the last digit, which must not decide between units at one place, nor tell by which
+    search somebody was found. So those searched for before are so once more, and the drives are those of `_drive`.
+    """
+    wanted = (tried[: len(rows), BOUND] <= worst) | (tried[: len(rows), KNOWN] == BY_SEARCH)
+    left = rows[wanted]
+    n_others = 0
+    for i in range(n_best):
+        if not is_among(left, len(left), best[i]):
+            best[n_others], best_cost[n_others] = best[i], best_cost[i]
+            n_others += 1
     n_best = nearest(
         first, links, ends, road, bucket_s, nodes, buckets, counter, target_edge, target_m, left,
-        edge, offset_m, delay_s, slowness, best, best_cost, n_best, limit,
+        edge, offset_m, delay_s, slowness, best, best_cost, n_others, limit,
     )  # fmt: skip
     for i in range(len(rows)):
-        row = rows[i]
-        if tried[i, BOUND] <= worst and is_among(best, n_best, row):
-            _, _, _, drive[i, 1], drive[i, 0] = trace(
-                ends, road, nodes, counter, path, target_edge, target_m, edge[row], offset_m[row]
-            )
+        for j in range(n_best):
+            row = best[j]
+            if wanted[i] and rows[i] == row:
+                drive[i] = _drive(
+                    first, links, ends, road, guide, bucket_s, nodes, buckets, counter, path, target_edge, target_m,
+                    edge[row], offset_m[row], np.inf,
+                )  # fmt: skip
+                best_cost[j] = delay_s[row] + slowness[row] * drive[i, 0]
     return int(n_best)
 
 
@@ -427,21 +442,25 @@ def _drive(
 def way(
     first: Any, links: Any, ends: Any, road: Any, _chord: Any, _least_s_per_m: float, guide: Any, bucket_s: float,
     nodes: Any, buckets: Any, counter: Any, path: Any, target_edge: int, target_m: float, edge: int, offset_m: float,
-) -> tuple[int, float, float, float, float]:  # fmt: skip
-    """The fastest way from one position to another: fills `path`. Returns as `trace`; no edges where there is none."""
+) -> tuple[int, float, float, float]:  # fmt: skip
+    """The fastest way from one position to another: fills `path` with its edges.
+
+    Returns their number, 0 where there is none, the share of the first where it begins, the share of the last where it
+    ends, and seconds on the road.
+    """
     seconds, start, gate = seek(
         ends, road, guide, bucket_s, buckets, counter, target_edge, target_m, edge, offset_m, np.inf
     )
     if start == SAME_POCKET:
-        return _way_about(  # type: ignore[no-any-return]
+        count, begin, end, _, seconds = _way_about(
             first, links, ends, road, bucket_s, nodes, buckets, counter, path, target_edge, target_m, edge, offset_m,
             np.inf,
         )  # fmt: skip
+        return count, begin, end, seconds
     if seconds == np.inf:
-        return 0, 0.0, 0.0, 0.0, np.inf
+        return 0, 0.0, 0.0, np.inf
     count, begin, end = lay(ends, road, guide, path, start, gate, target_edge, target_m, edge, offset_m)
-    metres = way_m(ends, road, guide, start, gate, target_edge, target_m, edge, offset_m)
-    return count, begin, end, metres, seconds
+    return count, begin, end, seconds
 
 
 @compiled
@@ -449,7 +468,7 @@ def _way_about(
     first: Any, links: Any, ends: Any, road: Any, bucket_s: float, nodes: Any, buckets: Any, counter: Any, path: Any,
     target_edge: int, target_m: float, edge: int, offset_m: float, limit_s: float,
 ) -> tuple[int, float, float, float, float]:  # fmt: skip
-    """The fastest way to somewhere about, where the core does not help: as `way`, by `nearest`."""
+    """The fastest way to somewhere about, where the core does not help: by `nearest`, as `trace`."""
     one, best = np.zeros(1, np.int64), np.empty(1, np.int64)
     here, here_m, none, same = np.full(1, edge, np.int32), np.full(1, offset_m), np.zeros(1), np.ones(1)
     found = nearest(

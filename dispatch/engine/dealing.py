@@ -310,7 +310,7 @@ def _go_back(now_s: float, unit: int, roads: Any, moving: Any, crews: Any, ledge
     else:
         post = np.int64(crews.base[unit])
         to_edge, to_m = np.int64(roads.post_edge[post]), roads.post_m[post]
-    count, begin, end, _, road_s = way(*roads.back, to_edge, to_m, edge, offset_m)
+    count, begin, end, road_s = way(*roads.back, to_edge, to_m, edge, offset_m)
     if count == 0 or count > edges.shape[1]:
         return False
     n_edges = 0
