@@ -370,9 +370,10 @@ class RoadTravel:
         if not count:
             raise NoWayError(f"no open way from {origin} to {target}")
         edges = self._edges_of_path(count)
-        length_m = self._length_m[edges]
-        metres = length_m.sum() - begin * length_m[0] - (1 - end) * length_m[-1]
-        return Route(edges, begin, end, road_s, float(metres))
+        share = np.ones(len(edges))
+        share[-1] = end
+        share[0] -= begin
+        return Route(edges, begin, end, road_s, float((share * self._length_m[edges]).sum()))
 
 
 def part_s(share: Floats, edge_s: Floats) -> Floats:
