@@ -36,12 +36,13 @@ _keep_by_source()
 
 def compiled(function: Any) -> Any:
     """A function of numbers and plain arrays as machine code; division by zero gives infinity, as in numpy."""
+    # said, as it would otherwise be compiled as the function that calls it
     return _kernel(function, _nrt=True)
 
 
 def lean(function: Any) -> Any:
     """As `compiled`, for functions that make no arrays: no references are counted, which takes a third of the time of a
-    short one that is given many."""
+    short one that is given many. numba does not document the option."""
     return _kernel(function, _nrt=False)
 
 

@@ -63,7 +63,6 @@ class Ordinary(State):
         self._queue = Queue(np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64))
         self._room = Room.of_size(n)
         n_states = STATES_EACH * (ROOM + 1)
-        self._room = Room.of_size(len(self.problem.units))
         self._sheet = Sheet(
             np.empty((ROOM, rows.ASSIGNMENT)),
             np.empty((n_states, rows.NUMBERS), np.int32),
